@@ -1,0 +1,1 @@
+"""What the videos mean: labels, prompts, lists of inputs."""

@@ -1,0 +1,1 @@
+"""One file per published method: its config, modules, logits and loss."""

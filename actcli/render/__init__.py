@@ -1,0 +1,1 @@
+"""Results to text: the only layer that knows tables, colours and file formats."""

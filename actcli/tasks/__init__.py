@@ -1,0 +1,1 @@
+"""The verbs: a config goes in, a stream of results comes out."""

@@ -1,0 +1,1 @@
+"""Pixels: this layer knows files and time, not models."""
