@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from actcli.errors import UsageError, did_you_mean
 
 DEFAULT_TEMPLATE = "a video of {}"
 
@@ -68,3 +71,44 @@ class ClassifyConfig(Config):
             if template.count("{}") != 1:
                 raise ValueError(f'--template: "{template}" needs exactly one {{}} for the label')
         return self
+
+
+_FLAGS = {
+    "num_frames": "--frames",
+    "num_views": "--views",
+    "stride_s": "--stride",
+    "max_duration_s": "--max-duration",
+    "timeout_s": "--timeout",
+    "templates": "--template",
+    "use_cache": "--no-cache",
+}
+
+
+def flag_of(field: str) -> str:
+    """The command-line flag that sets a field: what the user typed, for messages."""
+    return _FLAGS.get(field, "--" + field.replace("_", "-"))
+
+
+def with_options(config: ClassifyConfig, options: Mapping[str, Any]) -> ClassifyConfig:
+    """`config` with flat options put where they belong and everything validated once.
+
+    options: fields of the config or of its parts, by name (`num_frames=16`, `device="cpu"`).
+
+    Raises UsageError naming the flag.
+    """
+    values = config.model_dump()
+    homes = {name: values for name in values}
+    for part in ("sampling", "limits", "run"):
+        homes |= {name: values[part] for name in values[part]}
+    for name, value in options.items():
+        if name not in homes:
+            raise UsageError(f"{name}: unknown option", hint=did_you_mean(name, homes))
+        homes[name][name] = value
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise UsageError(first["msg"].removeprefix("Value error, ")) from error
+        flag = flag_of(str(first["loc"][-1]))
+        raise UsageError(f"{flag}: {first['msg']} (got {first['input']!r})") from error

@@ -109,6 +109,12 @@ def close_names(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]
     return [folded[match] for match in found]
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint with the close names, if there are any."""
+    close = close_names(name, known)
+    return f"did you mean {' or '.join(close)}?" if close else None
+
+
 def shorten_list(names: Iterable[str], *, limit: int = 5) -> str:
     """Names in quotes, cut after `limit` with a count of the rest."""
     listed = list(names)

@@ -1,0 +1,224 @@
+"""Embeddings on disk: content key -> bytes, in one SQLite file that survives `kill -9`.
+
+Keys are digests of all that decides a value, so nothing is ever invalidated by hand. Content
+digests of files are memoised by (path, size, mtime, inode): a second run reads no video.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from stat import S_ISREG
+from types import TracebackType
+from typing import Any
+
+from actcli.errors import ResourceError
+
+log = logging.getLogger("actcli.cache")
+
+FILE_NAME = "embeddings.sqlite"
+MAX_BYTES = 10 << 30
+_TRIM_EVERY = 2000
+_BUSY_S = 30.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS embeddings (
+    key BLOB PRIMARY KEY, value BLOB NOT NULL, meta TEXT NOT NULL, used REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS embeddings_used ON embeddings (used);
+CREATE TABLE IF NOT EXISTS digests (
+    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, digest BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def default_folder() -> Path:
+    """Where caches belong for this user: ACTCLI_CACHE is the caller's to read."""
+    if os.name == "nt":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "actcli"
+
+
+def make_key(parts: Mapping[str, Any]) -> bytes:
+    """sha256 of canonical JSON: equal parts, equal key, on any machine."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).digest()
+
+
+class Cache:
+    """A mapping from key to (bytes, meta) on disk; closed, full or broken, it only forgets.
+
+    folder: None keeps nothing on disk, yet digests files once per run.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._lock = threading.RLock()
+        self._puts = 0
+        self._writable = True
+        self._memo: dict[bytes, tuple[tuple[int, int, int], bytes]] = {}
+        self._db = None if folder is None else _open(folder)
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything stored now could be found later."""
+        return self._db is not None
+
+    def close(self) -> None:
+        """Trim to the size bound and close the file; later calls find nothing."""
+        with self._lock:
+            if self._db is not None:
+                if self._puts:
+                    self._trim()
+                self._db.close()
+                self._db = None
+
+    def get(self, key: bytes) -> tuple[bytes, dict[str, Any]] | None:
+        """The stored bytes and their meta, or None."""
+        row = self._read("SELECT value, meta FROM embeddings WHERE key = ?", (key,))
+        return None if row is None else (row[0], json.loads(row[1]))
+
+    def put(self, key: bytes, value: bytes, meta: Mapping[str, Any]) -> None:
+        """Store; a full disk or a read-only file costs the entry, with one warning."""
+        self._write(
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
+            (key, value, json.dumps(meta), time.time()),
+        )
+        self._puts += 1
+        if self._puts % _TRIM_EVERY == 0:
+            self._trim()
+
+    def file_digest(self, path: str) -> bytes:
+        """sha256 of a file's content, read only if the file changed since the last time.
+
+        Raises OSError.
+        """
+        stat = os.stat(path)
+        if not S_ISREG(stat.st_mode):
+            raise OSError(f"{path} is not a regular file")  # reading a pipe would wait, and eat it
+        identity = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        name = os.fsencode(os.path.abspath(path))
+        if (known := self._memo.get(name)) and known[0] == identity:
+            return known[1]
+        query = "SELECT size, mtime_ns, inode, digest FROM digests WHERE path = ?"
+        row = self._read(query, (name,))
+        if row is not None and tuple(row[:3]) == identity:
+            return bytes(row[3])
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        if self._db is None:
+            self._memo[name] = (identity, digest)
+        elif time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
+            # A file that changes within the clock's grain could keep its identity.
+            self._write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)",
+                        (name, *identity, digest))
+        return digest
+
+    def _read(self, query: str, values: tuple[Any, ...]) -> Any:
+        with self._lock:
+            if self._db is None:
+                return None
+            try:
+                return self._db.execute(query, values).fetchone()
+            except sqlite3.Error as error:
+                log.warning("the cache can't be read (%s): computing instead", error)
+                self._db.close()
+                self._db = None
+                return None
+
+    def _write(self, query: str, values: tuple[Any, ...]) -> None:
+        with self._lock:
+            if self._db is None or not self._writable:
+                return
+            try:
+                self._db.execute(query, values)
+            except sqlite3.Error as error:
+                self._writable = False
+                log.warning("the cache can't be written (%s): going on without", error)
+
+    def _trim(self) -> None:
+        """Drop the oldest entries until the file's live pages fit the bound."""
+        with self._lock:
+            try:
+                while self._db is not None and self._live_bytes() > MAX_BYTES:
+                    self._db.execute(
+                        "DELETE FROM embeddings WHERE key IN "
+                        "(SELECT key FROM embeddings ORDER BY used LIMIT 1000)"
+                    )
+            except sqlite3.Error as error:
+                log.warning("the cache can't be trimmed (%s)", error)
+
+    def _live_bytes(self) -> int:
+        assert self._db is not None
+        count, free, size = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((count - free) * size)
+
+
+def _open(folder: Path) -> sqlite3.Connection | None:
+    """The database in `folder`, made if absent; a broken file is set aside, said, and remade."""
+    path = folder / FILE_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return _connect(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            aside = path.with_suffix(f".broken-{int(time.time())}")
+            os.replace(path, aside)
+            log.warning("the cache was damaged (%s): set aside as %s", error, aside)
+            return _connect(path)
+    except (OSError, sqlite3.Error) as error:
+        log.warning("no cache at %s (%s): computing everything", folder, error)
+        return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.executescript(_SCHEMA)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def open_cache(folder: str | None, *, enabled: bool) -> Cache:
+    """The user's cache, the one in `folder`, or one that keeps nothing.
+
+    Raises ResourceError if `folder` was named and is a file.
+    """
+    if not enabled:
+        return Cache(None)
+    path = default_folder() if folder is None else Path(folder).expanduser()
+    if path.exists() and not path.is_dir():
+        raise ResourceError(
+            f"--cache-dir {path}: is a file (expected a directory)", hint="or use --no-cache"
+        )
+    return Cache(path)

@@ -1,0 +1,250 @@
+"""Videos to frame embeddings: packed batches, one forward pass for many videos, nothing twice.
+
+The engine knows batches, devices and the cache. It does not know labels.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from actcli.cache import Cache, make_key
+from actcli.errors import ResourceError
+from actcli.models.device import is_out_of_memory
+from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, Text, VideoRef
+from actcli.video.loader import IDLE, Loader
+
+if TYPE_CHECKING:
+    from actcli.config import SamplingConfig
+    from actcli.methods.base import Method
+
+log = logging.getLogger("actcli.engine")
+
+_FRAMES_PER_PASS = {"cpu": 64, "mps": 64, "cuda": 512}
+# Bumped whenever decoding or resizing chooses other pixels: old entries are then never found.
+_FRAMES_VERSION = "frames/1"
+_TEXT_VERSION = "text/1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A video whose embeddings were in the cache."""
+
+    ref: VideoRef
+    value: bytes
+    meta: dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """One video's place in the order of results."""
+
+    result: FrameEmbeddings | Failure | None
+    key: bytes | None = None
+    clip: Clip | None = None
+    views: list[Tensor] = field(default_factory=list)  # V tensors of [T', D], when computed
+
+
+class Engine:
+    """Embeds videos with one method on one device.
+
+    batch_size: clips (views) per forward pass, packed across videos; None fits the device.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        loader: Loader,
+        cache: Cache,
+        *,
+        sampling: SamplingConfig,
+        precision: str,
+        batch_size: int | None = None,
+    ) -> None:
+        self._method = method
+        self._loader = loader
+        self._cache = cache
+        self._device: torch.device = method.backbone.device
+        frames = _FRAMES_PER_PASS.get(self._device.type, 64)
+        self.batch_size = batch_size or max(1, frames // sampling.num_frames)
+        self._key_parts = {
+            "version": _FRAMES_VERSION,
+            "sampling": sampling.model_dump(),
+            "transform": _transform_key(method.backbone.spec.preprocessing),
+            "model": method.cache_key(),
+            "precision": precision,
+        }
+        self._keys: deque[bytes | None] = deque()
+
+    def embed(self, refs: Iterable[VideoRef]) -> Iterator[FrameEmbeddings | Failure]:
+        """One result for each ref, in order, as soon as it and those before it are known.
+
+        Decoding starts now, so that it runs while the caller embeds text.
+
+        Raises ResourceError if not even one clip fits the device.
+        """
+        return self._batches(self._loader.load(self._requests(refs)))
+
+    def _batches(self, loaded: Iterator[object]) -> Iterator[FrameEmbeddings | Failure]:
+        order: deque[_Slot] = deque()
+        waiting: deque[tuple[_Slot, int]] = deque()
+        for item in loaded:
+            if item is not IDLE:
+                slot = self._open(item)
+                order.append(slot)
+                if slot.clip is not None:
+                    waiting.extend((slot, view) for view in range(slot.clip.frames.shape[0]))
+            # Cached results must not pile up behind a batch that never fills.
+            flush = item is IDLE or len(order) > 64 + 4 * self.batch_size
+            while len(waiting) >= (1 if flush else self.batch_size):
+                self._forward(waiting)
+            while order and order[0].result is not None:
+                yield order.popleft().result  # type: ignore[misc]
+        while waiting:
+            self._forward(waiting)
+        for slot in order:
+            assert slot.result is not None, "all views were computed"
+            yield slot.result
+
+    def _requests(self, refs: Iterable[VideoRef]) -> Iterator[VideoRef | _Hit]:
+        """Runs in the loader's feeder thread: what is in the cache needs no decoding."""
+        for ref in refs:
+            key = self._key(ref)
+            self._keys.append(key)
+            hit = None if key is None else self._cache.get(key)
+            yield ref if hit is None else _Hit(ref, *hit)
+
+    def _key(self, ref: VideoRef) -> bytes | None:
+        if not self._cache.keeps:
+            return None
+        try:
+            content = self._cache.file_digest(ref.path)
+        except (OSError, ValueError):
+            return None  # the decoder will say what is wrong with it
+        trim = {"content": content.hex(), "start": ref.start_s, "end": ref.end_s}
+        return make_key(self._key_parts | trim)
+
+    def _open(self, item: object) -> _Slot:
+        key = self._keys.popleft()
+        if isinstance(item, Failure):
+            return _Slot(item)
+        if isinstance(item, _Hit):
+            return _Slot(_from_cache(item))
+        assert isinstance(item, Clip), "the loader yields clips, failures and what passed through"
+        return _Slot(None, key, item)
+
+    def _forward(self, waiting: deque[tuple[_Slot, int]]) -> None:
+        """Embed the next `batch_size` views and finish the videos that are complete."""
+        taken = [waiting.popleft() for _ in range(min(len(waiting), self.batch_size))]
+        frames = torch.from_numpy(
+            np.stack([slot.clip.frames[view] for slot, view in taken if slot.clip is not None])
+        )  # [n, T, 3, X, X]
+        for (slot, _), values in zip(taken, self._embed(frames), strict=True):
+            assert slot.clip is not None
+            slot.views.append(values)
+            if len(slot.views) == slot.clip.frames.shape[0]:
+                self._finish(slot, slot.clip)
+
+    @torch.inference_mode()
+    def _embed(self, frames: Tensor) -> Tensor:
+        """uint8 [n, T, 3, X, X] -> [n, T', D] on the CPU; halves the batch when memory is short."""
+        try:
+            return self._method.embed(frames.to(self._device)).cpu()
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(frames) == 1:
+                raise ResourceError(
+                    f"--device {self._device}: one clip does not fit into its memory",
+                    hint="use fewer --frames, or --device cpu",
+                ) from error
+        self.batch_size = max(1, len(frames) // 2)
+        log.warning("out of memory: going on with --batch-size %d", self.batch_size)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return torch.cat([self._embed(part) for part in frames.split(self.batch_size)])
+
+    def _finish(self, slot: _Slot, clip: Clip) -> None:
+        values = torch.stack(slot.views)  # [V, T', D]
+        times = tuple(tuple(view) for view in clip.times_s.tolist())
+        embeddings = FrameEmbeddings(
+            clip.ref, values, times, clip.start_s, clip.end_s, clip.warnings
+        )
+        if slot.key is not None:
+            meta = {
+                **_tensor_meta(values),
+                "times_s": times,
+                "start_s": clip.start_s,
+                "end_s": clip.end_s,
+                "warnings": clip.warnings,
+            }
+            self._cache.put(slot.key, _to_bytes(values), meta)
+        slot.result, slot.clip, slot.views = embeddings, None, []
+
+
+def embed_text(
+    method: Method,
+    cache: Cache,
+    labels: tuple[str, ...],
+    prompts: tuple[tuple[str, ...], ...],
+    *,
+    precision: str,
+) -> Text:
+    """Embed prompts [C][P], running the text tower only for those that no earlier run embedded."""
+    digest = method.cache_key()
+
+    def encode(texts: list[str]) -> Tensor:
+        keys = [
+            make_key({"version": _TEXT_VERSION, "text": text, "model": digest, "as": precision})
+            for text in texts
+        ]
+        found = {key: _stored_tensor(*hit) for key in keys if (hit := cache.get(key))}
+        missing = [i for i, key in enumerate(keys) if key not in found]
+        if missing:
+            fresh = method.backbone.encode_text([texts[i] for i in missing]).cpu()
+            for i, value in zip(missing, fresh, strict=True):
+                found[keys[i]] = value
+                cache.put(keys[i], _to_bytes(value), _tensor_meta(value))
+        return torch.stack([found[key] for key in keys])
+
+    with torch.inference_mode():
+        return method.embed_text(labels, prompts, encode=encode)
+
+
+def _transform_key(preprocessing: Preprocessing) -> dict[str, Any]:
+    return {
+        name: getattr(preprocessing, name) for name in ("size_px", "resize", "interpolation", "fill")
+    }
+
+
+def _from_cache(hit: _Hit) -> FrameEmbeddings:
+    meta = hit.meta
+    return FrameEmbeddings(
+        hit.ref,
+        _stored_tensor(hit.value, meta),
+        tuple(tuple(view) for view in meta["times_s"]),
+        meta["start_s"],
+        meta["end_s"],
+        tuple(meta["warnings"]),
+        cached=True,
+    )
+
+
+def _tensor_meta(value: Tensor) -> dict[str, Any]:
+    return {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
+
+
+def _to_bytes(value: Tensor) -> bytes:
+    return value.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def _stored_tensor(value: bytes, meta: dict[str, Any]) -> Tensor:
+    dtype = getattr(torch, meta["dtype"])
+    return torch.frombuffer(bytearray(value), dtype=dtype).reshape(meta["shape"])

@@ -1,0 +1,161 @@
+"""Videos to clips: decoding runs ahead of the consumer, inside a bounded window, in order.
+
+Three threads share the work. The feeder pulls requests (which may block on stdin); the pool's
+thread hands jobs to processes; the consumer iterates `load` and sees results in request order.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from actcli.errors import ResourceError, VideoError
+from actcli.types import Clip, Failure, VideoRef
+from actcli.video.pool import DecodePool, ReadSettings
+
+
+class Idle:
+    """Yielded by `Loader.load` when nothing became ready for a while: a chance to flush."""
+
+
+IDLE: Final = Idle()
+IDLE_AFTER_S = 0.5
+_WINDOW_BYTES = 1 << 30
+_MAX_AUTO_WORKERS = 16
+
+
+def auto_workers() -> int:
+    """One decode process per core that this process may use, at most 16."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    return min(cores, _MAX_AUTO_WORKERS)
+
+
+class Loader:
+    """Decodes videos ahead of whoever iterates `load`.
+
+    workers: decode processes; 0 decodes in this process, in the feeder's thread, without a
+        watchdog.
+    ahead: clips that the consumer likes to have ready beyond one per worker (its batch).
+
+    Use as a context manager: leaving it kills the workers, also in the middle of a decode.
+    """
+
+    def __init__(self, settings: ReadSettings, *, workers: int, ahead: int = 8) -> None:
+        self.workers = workers
+        self._settings = settings
+        self._window = _window(settings, workers, ahead)
+        self._condition = threading.Condition()
+        self._results: dict[int, object] = {}
+        self._requests: dict[int, VideoRef] = {}
+        self._fed = 0
+        self._taken = 0
+        self._end: BaseException | None = None
+        self._closed = False
+        self._pool = DecodePool(workers, settings, self._finish) if workers else None
+
+    def start(self) -> Loader:
+        """Start the first worker now, so that it gets ready while the caller loads a model."""
+        if self._pool is not None:
+            self._pool.start()
+        return self
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill the workers and let go of everything; safe to call twice."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        if self._pool is not None:
+            self._pool.close()
+        self._results.clear()
+
+    def load(self, requests: Iterable[object]) -> Iterator[object]:
+        """Yield a `Clip` or `Failure` for each `VideoRef`, in order; call it once.
+
+        Any other value among the requests passes through in its place. `IDLE` is yielded when
+        nothing was ready for half a second. An exception that `requests` raises is raised here
+        after the results that came before it. Decoding starts now, not at the first `next`.
+        """
+        threading.Thread(
+            target=self._feed, args=(iter(requests),), daemon=True, name="actcli-feeder"
+        ).start()
+        return self._drain()
+
+    def _drain(self) -> Iterator[object]:
+        while True:
+            with self._condition:
+                if not self._condition.wait_for(self._has_news, IDLE_AFTER_S):
+                    item: object = IDLE
+                elif self._taken in self._results:
+                    item = self._results.pop(self._taken)
+                    ref = self._requests.pop(self._taken, None)
+                    self._taken += 1
+                    self._condition.notify_all()
+                    if isinstance(item, VideoError):
+                        assert ref is not None, "only videos fail"
+                        item = Failure(ref, item)
+                else:
+                    break
+            if isinstance(item, ResourceError):
+                raise item
+            yield item
+        if isinstance(self._end, Exception):
+            raise self._end
+
+    def _has_news(self) -> bool:
+        return self._taken in self._results or (
+            self._end is not None and self._taken >= self._fed
+        )
+
+    def _feed(self, requests: Iterator[object]) -> None:
+        end: BaseException = StopIteration()
+        try:
+            for request in requests:
+                with self._condition:
+                    self._condition.wait_for(
+                        lambda: self._closed or self._fed - self._taken < self._window
+                    )
+                    if self._closed:
+                        return
+                    number, self._fed = self._fed, self._fed + 1
+                    if isinstance(request, VideoRef):
+                        self._requests[number] = request
+                self._dispatch(number, request)
+        except Exception as error:
+            end = error
+        with self._condition:
+            self._end = end
+            self._condition.notify_all()
+
+    def _dispatch(self, number: int, request: object) -> None:
+        if not isinstance(request, VideoRef):
+            self._finish(number, request)
+        elif self._pool is not None:
+            self._pool.submit(number, request)
+        else:
+            from actcli.video.worker import read_or_error
+
+            self._finish(number, read_or_error(request, self._settings))
+
+    def _finish(self, number: int, result: object) -> None:
+        with self._condition:
+            self._results[self._taken if number < 0 else number] = result
+            self._condition.notify_all()
+
+
+def _window(settings: ReadSettings, workers: int, ahead: int) -> int:
+    """How many videos may be on their way at once: enough to keep all busy, within a gigabyte."""
+    sampling, side = settings.sampling, settings.preprocessing.size_px
+    clip_bytes = sampling.num_views * sampling.num_frames * 3 * side * side
+    affordable = _WINDOW_BYTES // clip_bytes
+    return int(max(workers + 1, min(2 * workers + ahead, affordable)))

@@ -1,0 +1,278 @@
+"""Decode processes under a watchdog: jobs go in, clips or errors come out, in any order.
+
+Frames travel through a pipe: at 1.2 MB a clip that costs about a millisecond against tens for the
+decode, and unlike shared memory it leaves nothing behind when the parent is killed, and cannot
+overrun the small /dev/shm of a container.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import multiprocessing
+import signal
+import sys
+import threading
+import time
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
+
+from actcli.errors import ResourceError, VideoError
+from actcli.types import Clip, Preprocessing, VideoRef
+
+if TYPE_CHECKING:
+    from actcli.config import LimitsConfig, SamplingConfig
+
+log = logging.getLogger("actcli.video.pool")
+
+_STARTUP_S = 300.0  # a cold import of torch on a loaded machine
+_MAX_FAILED_STARTS = 3
+
+Deliver = Callable[[int, Clip | VideoError | ResourceError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """How every clip of a run is read."""
+
+    sampling: SamplingConfig
+    preprocessing: Preprocessing
+    limits: LimitsConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ClipHeader:
+    """A `Clip` without its pixels, which follow it through the pipe as raw bytes."""
+
+    shape: tuple[int, ...]
+    times_s: tuple[tuple[float, ...], ...]
+    start_s: float
+    end_s: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    deadline: float
+    ready: bool = False
+    job: tuple[int, VideoRef] | None = None
+
+
+class DecodePool:
+    """At most `size` processes; one thread feeds them, collects, kills and replaces.
+
+    deliver: called in the pool's thread with (job number, result) for every job, once.
+    """
+
+    def __init__(self, size: int, settings: ReadSettings, deliver: Deliver) -> None:
+        self._size = size
+        self._settings = settings
+        self._timeout_s = settings.limits.timeout_s
+        self._deliver = deliver
+        methods = multiprocessing.get_all_start_methods()
+        self._context = multiprocessing.get_context(
+            "forkserver" if "forkserver" in methods else "spawn"
+        )
+        if "forkserver" in methods:
+            self._context.set_forkserver_preload(["actcli.video.worker", "torch"])
+        self._workers: list[_Worker] = []
+        self._jobs: deque[tuple[int, VideoRef]] = deque()
+        self._failed_starts = 0
+        self._closing = False
+        self._lock = threading.Lock()
+        self._wake_read, self._wake_write = self._context.Pipe(duplex=False)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="actcli-pool")
+
+    def start(self) -> None:
+        """Start the first worker and the thread; the others start when there is work for them."""
+        self._spawn()
+        self._thread.start()
+
+    def submit(self, number: int, ref: VideoRef) -> None:
+        """Queue a job; `deliver` will be called with its number."""
+        with self._lock:
+            if self._closing:
+                return
+            self._jobs.append((number, ref))
+            self._wake_write.send_bytes(b"j")
+
+    def close(self) -> None:
+        """Kill every worker, busy or not, and wait until they are gone."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            self._wake_write.send_bytes(b"c")
+        if self._thread.is_alive():
+            self._thread.join(10)
+        for worker in list(self._workers):
+            self._discard(worker)
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _run(self) -> None:
+        while not self._closing:
+            try:
+                self._assign()
+            except OSError as error:
+                self._give_up(ResourceError(f"decode workers: cannot start one ({error})"))
+                return
+            now = time.monotonic()
+            deadlines = [w.deadline for w in self._workers if w.job is not None or not w.ready]
+            timeout = max(0.0, min(deadlines) - now) if deadlines else None
+            ready = wait([self._wake_read, *(w.connection for w in self._workers)], timeout)
+            if self._closing:
+                return
+            if self._wake_read in ready:
+                self._wake_read.recv_bytes()
+            for worker in list(self._workers):
+                if worker.connection in ready:
+                    self._collect(worker)
+                elif time.monotonic() >= worker.deadline and (worker.job or not worker.ready):
+                    self._expire(worker)
+
+    def _assign(self) -> None:
+        """Hand queued jobs to idle workers, and start workers while more jobs wait than will."""
+        with self._lock:
+            for worker in self._workers:
+                if worker.ready and worker.job is None and self._jobs:
+                    worker.job = self._jobs.popleft()
+                    worker.deadline = time.monotonic() + self._timeout_s
+                    try:
+                        worker.connection.send(worker.job[1])
+                    except OSError:  # it died while idle, which is not this clip's fault
+                        self._jobs.appendleft(worker.job)
+                        worker.job = None
+                        worker.ready = False
+            starting = sum(not worker.ready for worker in self._workers)
+            wanted = min(len(self._jobs) - starting, self._size - len(self._workers))
+        for _ in range(wanted):
+            self._spawn()
+
+    def _collect(self, worker: _Worker) -> None:
+        try:
+            message = worker.connection.recv()
+            if message == "ready":
+                worker.ready = True
+                self._failed_starts = 0
+                return
+            result = message if isinstance(message, VideoError) else self._receive(worker, message)
+        except (EOFError, OSError):
+            self._bury(worker)
+            return
+        assert worker.job is not None, "a result answers a job"
+        number, worker.job = worker.job[0], None
+        self._deliver(number, result)
+
+    @staticmethod
+    def _receive(worker: _Worker, header: object) -> Clip:
+        import numpy as np
+
+        assert isinstance(header, ClipHeader), "the pixels follow a header"
+        assert worker.job is not None
+        frames = np.empty(header.shape, dtype=np.uint8)
+        worker.connection.recv_bytes_into(memoryview(frames.reshape(-1)))
+        times = np.asarray(header.times_s)
+        return Clip(
+            worker.job[1], frames, times, header.start_s, header.end_s, header.warnings
+        )
+
+    def _bury(self, worker: _Worker) -> None:
+        """A worker died: its clip pays, and a new worker starts when there is work."""
+        self._discard(worker)
+        code = worker.process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        if worker.job is not None:
+            error = VideoError(
+                "crashed",
+                f"the decoder crashed on this file ({how})",
+                hint="the file may be damaged or hostile; the other videos are not affected",
+            )
+            self._deliver(worker.job[0], error)
+        elif not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                self._give_up(
+                    ResourceError(
+                        f"decode workers: {self._failed_starts} died while starting ({how})",
+                        hint="try --workers 0, which decodes in the main process",
+                    )
+                )
+
+    def _expire(self, worker: _Worker) -> None:
+        if worker.job is None:
+            worker.process.kill()  # never came up: its closing pipe counts as a failed start
+            worker.deadline = math.inf
+            return
+        self._discard(worker)
+        error = VideoError(
+            "timeout",
+            f"not decoded after {self._timeout_s:g} s",
+            hint="--timeout SECONDS gives it longer",
+        )
+        self._deliver(worker.job[0], error)
+
+    def _give_up(self, error: ResourceError) -> None:
+        with self._lock:
+            jobs = list(self._jobs)
+            self._jobs.clear()
+        for number, _ in jobs or [(-1, None)]:
+            self._deliver(number, error)
+
+    def _discard(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.process.kill()
+        worker.process.join(5)
+        worker.connection.close()
+
+    def _spawn(self) -> None:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve,
+            args=(theirs, self._settings),
+            daemon=True,
+            name="actcli-decode",
+        )
+        with _interrupts_blocked(), _main_hidden():
+            process.start()
+        theirs.close()
+        self._workers.append(_Worker(process, ours, time.monotonic() + _STARTUP_S))
+
+
+def _serve(connection: Connection, settings: ReadSettings) -> None:
+    """Runs in the child, where importing av and torch is wanted."""
+    from actcli.video.worker import serve
+
+    serve(connection, settings)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C reaches the whole terminal group: children inherit a mask and leave it to us."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Children must not import the caller's script: without a main guard it would start again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
