@@ -13,7 +13,7 @@ from typing import Final
 
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Clip, Failure, VideoRef
-from actcli.video.pool import DecodePool, ReadSettings
+from actcli.video.pool import DecodePool, Read
 
 
 class Idle:
@@ -38,25 +38,28 @@ def auto_workers() -> int:
 class Loader:
     """Decodes videos ahead of whoever iterates `load`.
 
+    read: gives the clip of one video or raises VideoError; must be picklable for workers.
     workers: decode processes; 0 decodes in this process, in the feeder's thread, without a
         watchdog.
-    ahead: clips that the consumer likes to have ready beyond one per worker (its batch).
+    timeout_s: wall time for one video in a worker.
+    window: videos that may be on their way at once; see `window_size`.
 
     Use as a context manager: leaving it kills the workers, also in the middle of a decode.
     """
 
-    def __init__(self, settings: ReadSettings, *, workers: int, ahead: int = 8) -> None:
+    def __init__(self, read: Read, *, workers: int, timeout_s: float, window: int) -> None:
         self.workers = workers
-        self._settings = settings
-        self._window = _window(settings, workers, ahead)
+        self._read = read
+        self._window = max(window, 1)
         self._condition = threading.Condition()
         self._results: dict[int, object] = {}
         self._requests: dict[int, VideoRef] = {}
         self._fed = 0
         self._taken = 0
-        self._end: BaseException | None = None
+        self._ended = False
+        self._error: Exception | None = None
         self._closed = False
-        self._pool = DecodePool(workers, settings, self._finish) if workers else None
+        self._pool = DecodePool(workers, read, timeout_s, self._finish) if workers else None
 
     def start(self) -> Loader:
         """Start the first worker now, so that it gets ready while the caller loads a model."""
@@ -109,16 +112,15 @@ class Loader:
             if isinstance(item, ResourceError):
                 raise item
             yield item
-        if isinstance(self._end, Exception):
-            raise self._end
+        if self._error is not None:
+            raise self._error
 
     def _has_news(self) -> bool:
         return self._taken in self._results or (
-            self._end is not None and self._taken >= self._fed
+            self._ended and self._taken >= self._fed
         )
 
     def _feed(self, requests: Iterator[object]) -> None:
-        end: BaseException = StopIteration()
         try:
             for request in requests:
                 with self._condition:
@@ -132,9 +134,9 @@ class Loader:
                         self._requests[number] = request
                 self._dispatch(number, request)
         except Exception as error:
-            end = error
+            self._error = error
         with self._condition:
-            self._end = end
+            self._ended = True
             self._condition.notify_all()
 
     def _dispatch(self, number: int, request: object) -> None:
@@ -145,7 +147,7 @@ class Loader:
         else:
             from actcli.video.worker import read_or_error
 
-            self._finish(number, read_or_error(request, self._settings))
+            self._finish(number, read_or_error(request, self._read))
 
     def _finish(self, number: int, result: object) -> None:
         with self._condition:
@@ -153,9 +155,6 @@ class Loader:
             self._condition.notify_all()
 
 
-def _window(settings: ReadSettings, workers: int, ahead: int) -> int:
-    """How many videos may be on their way at once: enough to keep all busy, within a gigabyte."""
-    sampling, side = settings.sampling, settings.preprocessing.size_px
-    clip_bytes = sampling.num_views * sampling.num_frames * 3 * side * side
-    affordable = _WINDOW_BYTES // clip_bytes
-    return int(max(workers + 1, min(2 * workers + ahead, affordable)))
+def window_size(workers: int, batch_size: int, clip_bytes: int) -> int:
+    """How many videos may be on their way: enough to keep all busy, within a gigabyte."""
+    return max(workers + 1, min(2 * workers + batch_size, _WINDOW_BYTES // clip_bytes))

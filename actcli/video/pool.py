@@ -34,16 +34,29 @@ log = logging.getLogger("actcli.video.pool")
 _STARTUP_S = 300.0  # a cold import of torch on a loaded machine
 _MAX_FAILED_STARTS = 3
 
+Read = Callable[[VideoRef], Clip]
 Deliver = Callable[[int, Clip | VideoError | ResourceError], None]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadSettings:
-    """How every clip of a run is read."""
+class ClipReader:
+    """How every clip of a run is read; travels to the workers without importing a decoder here."""
 
     sampling: SamplingConfig
     preprocessing: Preprocessing
     limits: LimitsConfig
+
+    def __call__(self, ref: VideoRef) -> Clip:
+        """The clip of `ref`; raises VideoError."""
+        from actcli.video.clips import read_clip
+
+        return read_clip(ref, self.sampling, self.preprocessing, self.limits)
+
+    @property
+    def clip_bytes(self) -> int:
+        """Size of one clip's frames, V * T * 3 * X * X."""
+        side = self.preprocessing.size_px
+        return self.sampling.num_views * self.sampling.num_frames * 3 * side * side
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +82,22 @@ class _Worker:
 class DecodePool:
     """At most `size` processes; one thread feeds them, collects, kills and replaces.
 
+    read: runs in the workers; picklable; raises VideoError for what can't be read.
+    timeout_s: wall time for one job; a worker that takes longer is killed and replaced.
     deliver: called in the pool's thread with (job number, result) for every job, once.
     """
 
-    def __init__(self, size: int, settings: ReadSettings, deliver: Deliver) -> None:
+    def __init__(self, size: int, read: Read, timeout_s: float, deliver: Deliver) -> None:
         self._size = size
-        self._settings = settings
-        self._timeout_s = settings.limits.timeout_s
+        self._read = read
+        self._timeout_s = timeout_s
         self._deliver = deliver
         methods = multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context(
             "forkserver" if "forkserver" in methods else "spawn"
         )
         if "forkserver" in methods:
-            self._context.set_forkserver_preload(["actcli.video.worker", "torch"])
+            self._context.set_forkserver_preload(["actcli.video.worker", "actcli.video.clips", "torch"])
         self._workers: list[_Worker] = []
         self._jobs: deque[tuple[int, VideoRef]] = deque()
         self._failed_starts = 0
@@ -237,7 +252,7 @@ class DecodePool:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=_serve,
-            args=(theirs, self._settings),
+            args=(theirs, self._read),
             daemon=True,
             name="actcli-decode",
         )
@@ -247,11 +262,11 @@ class DecodePool:
         self._workers.append(_Worker(process, ours, time.monotonic() + _STARTUP_S))
 
 
-def _serve(connection: Connection, settings: ReadSettings) -> None:
+def _serve(connection: Connection, read: Read) -> None:
     """Runs in the child, where importing av and torch is wanted."""
     from actcli.video.worker import serve
 
-    serve(connection, settings)
+    serve(connection, read)
 
 
 @contextmanager

@@ -14,16 +14,15 @@ from multiprocessing.connection import Connection, wait
 
 from actcli.errors import VideoError
 from actcli.types import Clip, VideoRef
-from actcli.video.clips import read_clip
-from actcli.video.pool import ClipHeader, ReadSettings
+from actcli.video.pool import ClipHeader, Read
 
 log = logging.getLogger("actcli.video.worker")
 
 
-def read_or_error(ref: VideoRef, settings: ReadSettings) -> Clip | VideoError:
+def read_or_error(ref: VideoRef, read: Read) -> Clip | VideoError:
     """The clip, or why there is none; a bug while reading costs its video, never the run."""
     try:
-        return read_clip(ref, settings.sampling, settings.preprocessing, settings.limits)
+        return read(ref)
     except VideoError as error:
         return error
     except MemoryError:
@@ -37,7 +36,7 @@ def read_or_error(ref: VideoRef, settings: ReadSettings) -> Clip | VideoError:
         )
 
 
-def serve(connection: Connection, settings: ReadSettings) -> None:
+def serve(connection: Connection, read: Read) -> None:
     """Answer jobs until the parent closes the connection; first message: ready."""
     import torch
 
@@ -46,7 +45,7 @@ def serve(connection: Connection, settings: ReadSettings) -> None:
     try:
         connection.send("ready")
         while (ref := connection.recv()) is not None:
-            result = read_or_error(ref, settings)
+            result = read_or_error(ref, read)
             if isinstance(result, VideoError):
                 connection.send(result)
                 continue

@@ -1,0 +1,107 @@
+"""Options that commands share, in the panels that `--help` shows, and their completion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import typer
+
+MODEL_PANEL = "Model and machine"
+INPUT_PANEL = "Input"
+SAMPLING_PANEL = "Frames"
+OUTPUT_PANEL = "Output"
+
+FORMATS = ("auto", "table", "jsonl", "json", "csv", "tsv")
+
+
+def complete(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """A completion function that offers the names starting with what was typed."""
+
+    def matching(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return matching
+
+
+def option(*flags: str, panel: str, help: str, **more: Any) -> Any:
+    """A Typer option in a panel, settable through ACTCLI_<NAME> as well."""
+    long = next(flag for flag in flags if flag.startswith("--")).split("/")[0]
+    name = long.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(*flags, rich_help_panel=panel, help=help, envvar=f"ACTCLI_{name}", **more)
+
+
+def _models() -> Iterable[str]:
+    from actcli.models.backbone import ALIASES
+
+    return ALIASES
+
+
+Model = Annotated[
+    str,
+    option(
+        "--model", "-m", panel=MODEL_PANEL, autocompletion=complete(_models),
+        help="`demo`, or `local-dir:PATH` of an open_clip model.",
+    ),
+]  # fmt: skip
+Device = Annotated[
+    str,
+    option(
+        "--device", panel=MODEL_PANEL, autocompletion=complete(lambda: ("auto", "cpu", "cuda", "mps")),
+        help="auto, cpu, cuda, cuda:1 or mps.",
+    ),
+]  # fmt: skip
+Precision = Annotated[
+    str,
+    option(
+        "--precision", panel=MODEL_PANEL,
+        autocompletion=complete(lambda: ("auto", "fp32", "bf16", "fp16")),
+        help="auto, fp32, bf16 or fp16; auto is fp32 on a CPU.",
+    ),
+]  # fmt: skip
+BatchSize = Annotated[
+    int | None,
+    option("--batch-size", panel=MODEL_PANEL, help="Clips per forward pass. [default: fits]"),
+]
+Workers = Annotated[
+    int | None,
+    option(
+        "--workers", panel=MODEL_PANEL,
+        help="Decode processes; 0 decodes in the main one. [default: one per core]",
+    ),
+]  # fmt: skip
+CacheDir = Annotated[
+    str | None,
+    option("--cache-dir", panel=MODEL_PANEL, help="Where embeddings are kept between runs."),
+]
+NoCache = Annotated[
+    bool, option("--no-cache", panel=MODEL_PANEL, help="Neither read nor write that cache.")
+]
+Offline = Annotated[bool, option("--offline", panel=MODEL_PANEL, help="Never use the network.")]
+Seed = Annotated[int, option("--seed", panel=MODEL_PANEL, help="Recorded with the results.")]
+Frames = Annotated[int, option("--frames", panel=SAMPLING_PANEL, help="Frames per clip.")]
+Views = Annotated[
+    int, option("--views", panel=SAMPLING_PANEL, help="Clips per video; scores are averaged.")
+]
+Stride = Annotated[
+    float | None,
+    option(
+        "--stride", panel=SAMPLING_PANEL,
+        help="Seconds between frames. [default: spread over the whole video]",
+    ),
+]  # fmt: skip
+MaxPixels = Annotated[
+    int, option("--max-pixels", panel=SAMPLING_PANEL, help="Refuse larger pictures (w x h).")
+]
+MaxDuration = Annotated[
+    float, option("--max-duration", panel=SAMPLING_PANEL, help="Refuse longer videos (seconds).")
+]
+Timeout = Annotated[
+    float, option("--timeout", panel=SAMPLING_PANEL, help="Seconds that one video may take.")
+]
+Quiet = Annotated[
+    bool, option("--quiet", "-q", panel=OUTPUT_PANEL, help="No progress and no warnings.")
+]
+Verbose = Annotated[
+    bool, option("--verbose", "-v", panel=OUTPUT_PANEL, help="Say what was chosen and why.")
+]
