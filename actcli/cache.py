@@ -63,11 +63,14 @@ class Cache:
     """
 
     def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
         self._lock = threading.RLock()
         self._puts = 0
         self._writable = True
         self._memo: dict[bytes, tuple[tuple[int, int, int], bytes]] = {}
         self._db = None if folder is None else _open(folder)
+        if self._db is None:
+            self.folder = None
 
     def __enter__(self) -> Cache:
         return self
@@ -98,6 +101,11 @@ class Cache:
         """The stored bytes and their meta, or None."""
         row = self._read("SELECT value, meta FROM embeddings WHERE key = ?", (key,))
         return None if row is None else (row[0], json.loads(row[1]))
+
+    def count(self) -> int:
+        """How many embeddings are stored."""
+        row = self._read("SELECT count(*) FROM embeddings", ())
+        return 0 if row is None else int(row[0])
 
     def put(self, key: bytes, value: bytes, meta: Mapping[str, Any]) -> None:
         """Store; a full disk or a read-only file costs the entry, with one warning."""

@@ -155,21 +155,28 @@ class Engine:
     @torch.inference_mode()
     def _embed(self, frames: Tensor) -> Tensor:
         """uint8 [n, T, 3, X, X] -> [n, T', D] on the CPU; halves the batch when memory is short."""
-        try:
-            return self._method.embed(frames.to(self._device)).cpu()
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(frames) == 1:
-                raise ResourceError(
-                    f"--device {self._device}: one clip does not fit into its memory",
-                    hint="use fewer --frames, or --device cpu",
-                ) from error
-        self.batch_size = max(1, len(frames) // 2)
+        done = []
+        while len(frames):
+            part = frames[: self.batch_size]
+            try:
+                done.append(self._method.embed(part.to(self._device)).cpu())
+                frames = frames[len(part) :]
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(len(part), error)
+        return torch.cat(done)
+
+    def _halve(self, size: int, error: Exception) -> None:
+        if size == 1:
+            raise ResourceError(
+                f"--device {self._device}: one clip does not fit into its memory",
+                hint="use fewer --frames, or --device cpu",
+            ) from error
+        self.batch_size = size // 2
         log.warning("out of memory: going on with --batch-size %d", self.batch_size)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return torch.cat([self._embed(part) for part in frames.split(self.batch_size)])
 
     def _finish(self, slot: _Slot, clip: Clip) -> None:
         values = torch.stack(slot.views)  # [V, T', D]
