@@ -227,7 +227,8 @@ def embed_text(
 
 def _transform_key(preprocessing: Preprocessing) -> dict[str, Any]:
     return {
-        name: getattr(preprocessing, name) for name in ("size_px", "resize", "interpolation", "fill")
+        name: getattr(preprocessing, name)
+        for name in ("size_px", "resize", "interpolation", "fill")
     }
 
 

@@ -54,7 +54,7 @@ class UsageError(ActcliError):
     exit_code = 2
 
 
-class PartialFailure(ActcliError):
+class PartialFailure(ActcliError):  # noqa: N818
     """Results were written, and some inputs failed."""
 
     exit_code = 3

@@ -110,7 +110,9 @@ def test_batches_are_filled_across_videos_and_views() -> None:
 
 def test_views_return_to_their_videos() -> None:
     results = list(engine(FakeBackbone(), batch_size=2, views=3).embed(refs([1, 2])))
-    assert [tuple(r.values.shape) for r in results if isinstance(r, FrameEmbeddings)] == [(3, 2, 8)] * 2
+    assert [tuple(r.values.shape) for r in results if isinstance(r, FrameEmbeddings)] == [
+        (3, 2, 8)
+    ] * 2
     assert numbers(results) == [1, 2]
 
 

@@ -5,9 +5,11 @@ Nothing heavy is imported before a command body runs, so that `--help` answers a
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -16,10 +18,11 @@ from typer.core import TyperGroup
 from actcli.cli import classify, demo, doctor
 from actcli.errors import ActcliError
 
-EXIT_CODES = """
-**Exit codes**: 0 ok · 1 a bug of ours · 2 usage · 3 finished, some inputs failed · 4 nothing
-usable (input, model, machine) · 5 a quality gate was missed · 130 Ctrl-C · 143 terminated.
-"""
+EXIT_CODES = (
+    "Exit codes: 0 ok · 1 a bug of ours · 2 usage · 3 finished, some inputs failed · 4 nothing "
+    "usable (input, model, machine) · 5 a quality gate was missed · 130 Ctrl-C · 143 terminated. "
+    "Every option can be set by the environment as well: ACTCLI_MODEL=demo is --model demo."
+)
 
 
 class Terminated(BaseException):
@@ -68,13 +71,26 @@ app = typer.Typer(
     cls=ErrorMappingGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-app.command("classify", epilog=EXIT_CODES)(classify.command)
-app.command("demo")(demo.command)
-app.command("doctor")(doctor.command)
+
+
+def _help(command: Callable[..., None]) -> str:
+    """Examples first, as people read help; then what the docstring says."""
+    summary, examples, *rest = (inspect.getdoc(command) or "").split("\n\n")
+    texts = [" ".join(paragraph.split()) for paragraph in (summary, *rest)]
+    return "\n\n".join(["\b\n" + inspect.cleandoc(examples), *texts])
+
+
+for _command in (classify, demo, doctor):
+    app.command(
+        _command.__name__.rpartition(".")[2],
+        help=_help(_command.command),
+        short_help=(_command.command.__doc__ or "").split("\n")[0].rstrip("."),
+        epilog=EXIT_CODES,
+    )(_command.command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -85,7 +101,14 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(
+    help="""\b
+actcli classify clip.mp4 --labels "run,jump,sit down"
+actcli classify videos/ --labels-file kinetics400 --top 5 -o preds.csv
+actcli demo try && actcli classify try/query -L try/labels.txt --model demo
+
+Tell what happens in a video, offline, from the command line."""
+)
 def root(
     version: Annotated[
         bool,
@@ -95,12 +118,7 @@ def root(
         bool, typer.Option("--debug", envvar="ACTCLI_DEBUG", help="Keep tracebacks of errors.")
     ] = False,
 ) -> None:
-    """Tell what happens in a video, offline, from the command line.
-
-        actcli classify clip.mp4 --labels "run,jump,sit down"
-        actcli classify videos/ --labels-file kinetics400 --top 5 -o preds.csv
-        actcli demo try/ && actcli classify try/query --labels-file try/labels.txt --model demo
-    """
+    """Tell what happens in a video, offline, from the command line."""
 
 
 def main() -> None:

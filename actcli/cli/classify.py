@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actcli.cli import options as opt
-from actcli.errors import InputError, PartialFailure, UsageError
+from actcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from actcli.config import ClassifyConfig
     from actcli.data.labels import LabelSet
-    from actcli.types import VideoRef
 
 LABEL_PANEL = "Labels"
 
@@ -45,14 +44,20 @@ def command(
     labels_file: Annotated[
         str | None,
         opt.option(
-            "--labels-file", "-L", panel=LABEL_PANEL, autocompletion=opt.complete(_bundled_lists),
+            "--labels-file",
+            "-L",
+            panel=LABEL_PANEL,
+            autocompletion=opt.complete(_bundled_lists),
             help="One a line, label<TAB>prompt for own prompts; or a bundled list: kinetics400, …",
         ),
     ] = None,
     template: Annotated[
         list[str] | None,
         opt.option(
-            "--template", "-t", panel=LABEL_PANEL, autocompletion=opt.complete(_template_sets),
+            "--template",
+            "-t",
+            panel=LABEL_PANEL,
+            autocompletion=opt.complete(_template_sets),
             help="A prompt with {} for the label, or a named set; repeatable.",
         ),
     ] = None,
@@ -73,7 +78,9 @@ def command(
     format: Annotated[
         str,
         opt.option(
-            "--format", "-f", panel=opt.OUTPUT_PANEL,
+            "--format",
+            "-f",
+            panel=opt.OUTPUT_PANEL,
             autocompletion=opt.complete(lambda: opt.FORMATS),
             help="auto, table, jsonl, json, csv or tsv; auto is a table on a terminal.",
         ),
@@ -92,7 +99,8 @@ def command(
     on_error: Annotated[
         str,
         opt.option(
-            "--on-error", panel=opt.OUTPUT_PANEL,
+            "--on-error",
+            panel=opt.OUTPUT_PANEL,
             autocompletion=opt.complete(lambda: ("continue", "stop")),
             help="continue or stop at the first video that can't be read.",
         ),
@@ -125,9 +133,75 @@ def command(
     wins. Labels that only time order tells apart (sit down / stand up) come out at chance.
     """  # fmt: skip
     flags = dict(ctx.params)
+    if flags["stdin_video"] and flags["videos"]:
+        raise UsageError("--stdin-video: takes no VIDEO arguments", hint="drop one of the two")
+    if not flags["videos"] and not stdin_video:
+        raise UsageError("VIDEO: missing", hint='actcli classify clip.mp4 --labels "run,jump"')
+    if sys.stdin.isatty() and (stdin_video or "-" in flags["videos"] or labels_file == "-"):
+        print(ctx.get_help(), file=sys.stderr)
+        raise UsageError("-: stdin is a terminal", hint="pipe paths into it: find . | actcli ...")
     _check(flags)
+    console = opt.start_messages(quiet=quiet, verbose=verbose)
     from actcli.cli.session import Session
 
-    label_set = _labels(flags)
-    config = _config(flags)
-    Session(flags, config, label_set).run()
+    Session(flags, _config(flags), _labels(flags), console).run()
+
+
+def _check(flags: dict[str, Any]) -> None:
+    """Refuse flags that contradict each other, naming both."""
+    reads_paths = "-" in (flags["videos"] or [])
+    contradictions = [
+        ("labels", flags["labels_file"] is not None, "--labels-file"),
+        ("stdin_video", flags["labels_file"] == "-", "--labels-file -"),
+        ("no_cache", flags["cache_dir"] is not None, "--cache-dir"),
+        ("quiet", flags["verbose"], "--verbose"),
+        ("skip_done", flags["output"] is None, "stdout (-o FILE is missing)"),
+        ("null", not reads_paths, "VIDEO arguments only (- is missing)"),
+    ]
+    for name, clashes, other in contradictions:
+        if flags[name] and clashes:
+            raise UsageError(f"--{name.replace('_', '-')}: contradicts {other}")
+    if reads_paths and flags["labels_file"] == "-":
+        raise UsageError("-: stdin can't hold both the videos and the labels")
+
+
+def _labels(flags: dict[str, Any]) -> LabelSet:
+    from actcli.data.labels import LabelSet
+
+    if flags["labels"] is not None:
+        return LabelSet.parse(flags["labels"])
+    if flags["labels_file"] is not None:
+        return LabelSet.open(flags["labels_file"], stdin=sys.stdin.buffer)
+    raise UsageError(
+        "no labels to score against",
+        hint='--labels "run,jump,sit down", or --labels-file FILE, or --labels-file kinetics400',
+    )
+
+
+def _config(flags: dict[str, Any]) -> ClassifyConfig:
+    from actcli.config import ClassifyConfig, with_options
+    from actcli.data.prompts import resolve_templates
+
+    same = [
+        "model",
+        "top",
+        "offline",
+        "max_pixels",
+        "device",
+        "precision",
+        "batch_size",
+        "workers",
+        "seed",
+        "cache_dir",
+        "on_error",
+    ]
+    options = {name: flags[name] for name in same} | {
+        "templates": resolve_templates(flags["template"] or ()),
+        "num_frames": flags["frames"],
+        "num_views": flags["views"],
+        "stride_s": flags["stride"],
+        "max_duration_s": flags["max_duration"],
+        "timeout_s": flags["timeout"],
+        "use_cache": not flags["no_cache"],
+    }
+    return with_options(ClassifyConfig(), options)

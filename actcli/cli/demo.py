@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
 from actcli.cli import options as opt
 from actcli.errors import ResourceError, UsageError, did_you_mean
 
-SETS = ("single", "pairs", "novel", "all")
+Which: TypeAlias = Literal["single", "pairs", "novel", "all"]
+SETS: Final[tuple[Which, ...]] = ("single", "pairs", "novel", "all")
 
 
 def command(
@@ -20,14 +21,18 @@ def command(
     which: Annotated[
         str,
         opt.option(
-            "--set", panel=opt.INPUT_PANEL, autocompletion=opt.complete(lambda: SETS),
+            "--set",
+            panel=opt.INPUT_PANEL,
+            autocompletion=opt.complete(lambda: SETS),
             help="single: 14 actions; pairs: only time order tells; novel: never trained; all.",
         ),
     ] = "single",
     per_class: Annotated[
         int | None,
         opt.option(
-            "--per-class", panel=opt.INPUT_PANEL, min=1,
+            "--per-class",
+            panel=opt.INPUT_PANEL,
+            min=1,
             help="Query clips a class, beside 5 support clips. [default: 10]",
         ),
     ] = None,
@@ -48,7 +53,8 @@ def command(
 
     Writes DIR/support/<label>/*.mp4, DIR/query/<label>/*.mp4, DIR/labels.txt, DIR/manifest.csv.
     """  # fmt: skip
-    if which not in SETS:
+    chosen = next((name for name in SETS if name == which), None)
+    if chosen is None:
         raise UsageError(
             f"--set: unknown set (got {which!r}, expected {', '.join(SETS)})",
             hint=did_you_mean(which, SETS),
@@ -59,12 +65,14 @@ def command(
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise UsageError(f"{directory}: is not empty", hint="name a new folder, or use --force")
     from actcli.demo.clips import count_demo, write_demo
-    from actcli.render.progress import Progress
+    from actcli.render.progress import ProgressBar, wants_progress
 
+    console = opt.start_messages(quiet=quiet)
+    total = count_demo(chosen, per_class)
     try:
-        with Progress(total=count_demo(which, per_class), unit="clips", quiet=quiet) as progress:
-            for _ in write_demo(folder, which=which, per_class=per_class, seed=seed):
-                progress.advance()
+        with ProgressBar(console, total=total, enabled=wants_progress(quiet=quiet)) as bar:
+            for _ in write_demo(folder, which=chosen, per_class=per_class, seed=seed):
+                bar.advance()
     except OSError as error:
         raise ResourceError(f"{directory}: can't write ({error.strerror or error})") from error
     if not quiet:

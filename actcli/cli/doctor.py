@@ -16,9 +16,10 @@ from actcli.errors import ResourceError
 def command(cache_dir: opt.CacheDir = None) -> None:
     """Print versions, FFmpeg, devices and caches, and decode a built-in clip.
 
-        actcli doctor
-        actcli doctor > report.txt        # to send with a bug report
+    actcli doctor
+    actcli doctor > report.txt        # to send with a bug report
     """
+    opt.start_messages(quiet=False)
     failed = []
     checks: list[tuple[str, Callable[[], Iterator[str]]]] = [
         ("versions", _versions),
@@ -34,12 +35,12 @@ def command(cache_dir: opt.CacheDir = None) -> None:
         except Exception as error:  # one broken part must not hide the state of the others
             failed.append(name)
             lines = [f"FAILED: {type(error).__name__}: {error}"]
-        for line in lines:
-            typer.echo(f"{name:10}{line}")
-            name = ""
+        for heading, line in zip([name, *[""] * len(lines)], lines, strict=False):
+            typer.echo(f"{heading:10}{line}")
     if failed:
         raise ResourceError(
-            f"doctor: {', '.join(failed)} failed", hint="reinstall actcli, or report the lines above"
+            f"doctor: {', '.join(failed)} failed",
+            hint="reinstall actcli, or report the lines above",
         )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MODEL_PANEL = "Model and machine"
 INPUT_PANEL = "Input"
@@ -28,7 +31,17 @@ def option(*flags: str, panel: str, help: str, **more: Any) -> Any:
     """A Typer option in a panel, settable through ACTCLI_<NAME> as well."""
     long = next(flag for flag in flags if flag.startswith("--")).split("/")[0]
     name = long.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(*flags, rich_help_panel=panel, help=help, envvar=f"ACTCLI_{name}", **more)
+    more |= {"rich_help_panel": panel, "help": help, "envvar": f"ACTCLI_{name}"}
+    return typer.Option(*flags, show_envvar=False, **more)
+
+
+def start_messages(*, quiet: bool, verbose: bool = False) -> Console:
+    """Send messages to stderr, and return its console for a progress bar to share."""
+    from actcli.render.console import install_logging, make_console
+
+    console = make_console(stderr=True)
+    install_logging(console, quiet=quiet, verbosity=int(verbose))
+    return console
 
 
 def _models() -> Iterable[str]:
@@ -47,7 +60,8 @@ Model = Annotated[
 Device = Annotated[
     str,
     option(
-        "--device", panel=MODEL_PANEL, autocompletion=complete(lambda: ("auto", "cpu", "cuda", "mps")),
+        "--device", panel=MODEL_PANEL,
+        autocompletion=complete(lambda: ("auto", "cpu", "cuda", "mps")),
         help="auto, cpu, cuda, cuda:1 or mps.",
     ),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class Classification:
         self.spec: BackboneSpec = find_backbone(config.model)
         self.prompts = build_prompts(labels, config.templates)
         self.conditions: Conditions | None = None
-        self._started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._cache = open_cache(config.run.cache_dir, enabled=config.run.use_cache)
         self._digest = _model_digest(self.spec, self._cache)
         _warn_of_limits(labels, self.spec)
@@ -109,7 +109,11 @@ class Classification:
             )
             log.info(
                 "model %s on %s in %s, batches of %d clips, %d decode workers",
-                self.spec.name, method.backbone.device, precision, engine.batch_size, loader.workers
+                self.spec.name,
+                method.backbone.device,
+                precision,
+                engine.batch_size,
+                loader.workers,
             )
             embeddings = engine.embed(refs)
             text = embed_text(
@@ -124,13 +128,15 @@ class Classification:
                     yield Failure(result.ref, result.error, method.name, self.spec.name)
 
     def _start_loader(self) -> Loader:
-        from actcli.video.loader import Loader, auto_workers
-        from actcli.video.pool import ReadSettings
+        from actcli.video.loader import Loader, auto_workers, window_size
+        from actcli.video.pool import ClipReader
 
         config = self.config
-        settings = ReadSettings(config.sampling, self.spec.preprocessing, config.limits)
+        read = ClipReader(config.sampling, self.spec.preprocessing, config.limits)
         workers = auto_workers() if config.run.workers is None else config.run.workers
-        return Loader(settings, workers=workers, ahead=config.run.batch_size or 8).start()
+        window = window_size(workers, config.run.batch_size or 16, read.clip_bytes)
+        timeout_s = config.limits.timeout_s
+        return Loader(read, workers=workers, timeout_s=timeout_s, window=window).start()
 
     def _build_method(self) -> tuple[Method, str]:
         from actcli.models.device import DTYPES, choose_device, choose_precision

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Clip, Preprocessing, VideoRef
@@ -33,6 +33,8 @@ log = logging.getLogger("actcli.video.pool")
 
 _STARTUP_S = 300.0  # a cold import of torch on a loaded machine
 _MAX_FAILED_STARTS = 3
+# The fork server imports these once, so that each further worker starts in milliseconds.
+_PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch")
 
 Read = Callable[[VideoRef], Clip]
 Deliver = Callable[[int, Clip | VideoError | ResourceError], None]
@@ -92,12 +94,12 @@ class DecodePool:
         self._read = read
         self._timeout_s = timeout_s
         self._deliver = deliver
-        methods = multiprocessing.get_all_start_methods()
-        self._context = multiprocessing.get_context(
-            "forkserver" if "forkserver" in methods else "spawn"
-        )
-        if "forkserver" in methods:
-            self._context.set_forkserver_preload(["actcli.video.worker", "actcli.video.clips", "torch"])
+        self._context: Any  # the two contexts share no base that has Process
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            self._context = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload(list(_PRELOAD))
+        else:
+            self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._jobs: deque[tuple[int, VideoRef]] = deque()
         self._failed_starts = 0
@@ -194,11 +196,9 @@ class DecodePool:
         assert isinstance(header, ClipHeader), "the pixels follow a header"
         assert worker.job is not None
         frames = np.empty(header.shape, dtype=np.uint8)
-        worker.connection.recv_bytes_into(memoryview(frames.reshape(-1)))
+        worker.connection.recv_bytes_into(frames.reshape(-1).data)
         times = np.asarray(header.times_s)
-        return Clip(
-            worker.job[1], frames, times, header.start_s, header.end_s, header.warnings
-        )
+        return Clip(worker.job[1], frames, times, header.start_s, header.end_s, header.warnings)
 
     def _bury(self, worker: _Worker) -> None:
         """A worker died: its clip pays, and a new worker starts when there is work."""
@@ -239,7 +239,7 @@ class DecodePool:
         with self._lock:
             jobs = list(self._jobs)
             self._jobs.clear()
-        for number, _ in jobs or [(-1, None)]:
+        for number in [number for number, _ in jobs] or [-1]:
             self._deliver(number, error)
 
     def _discard(self, worker: _Worker) -> None:

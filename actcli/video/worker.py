@@ -58,7 +58,7 @@ def serve(connection: Connection, read: Read) -> None:
                     result.warnings,
                 )
             )
-            connection.send_bytes(memoryview(result.frames.reshape(-1)))
+            connection.send_bytes(result.frames.reshape(-1).data)
     except (EOFError, OSError):
         return  # the parent is gone or has no more use for us
 

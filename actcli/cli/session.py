@@ -1,0 +1,183 @@
+"""One run at the command line: results to their writer, progress to stderr, counts to a code."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from actcli.config import ClassifyConfig
+from actcli.data.inputs import count_known, expand_inputs
+from actcli.data.labels import LabelSet
+from actcli.errors import InputError, PartialFailure, ResourceError, VideoError
+from actcli.render.console import console_for_rows, is_terminal, printable
+from actcli.render.files import Format, ResultWriter, choose_format, open_writer, write_sidecar
+from actcli.render.progress import ProgressBar, wants_progress
+from actcli.render.records import run_record
+from actcli.render.resume import Done, load_done
+from actcli.render.table import TableWriter
+from actcli.tasks.classify import Classification
+from actcli.types import Failure, Prediction, VideoRef
+
+log = logging.getLogger("actcli.cli.session")
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many results of which sort."""
+
+    ok: int = 0
+    failed: int = 0
+    cached: int = 0
+    skipped: int = 0
+
+    def add(self, result: Prediction | Failure) -> None:
+        """Count one result."""
+        self.ok += result.ok
+        self.failed += not result.ok
+        self.cached += isinstance(result, Prediction) and result.cached
+
+
+@dataclass(slots=True)
+class Session:
+    """What one run was asked for, and how far it is.
+
+    flags: the command's parameters by name
+    console: of stderr, shared by messages and the progress bar
+    """
+
+    flags: dict[str, Any]
+    config: ClassifyConfig
+    labels: LabelSet
+    console: Console
+    counts: Counts = field(default_factory=Counts)
+
+    def run(self) -> None:
+        """Classify what the flags name and write it where they say.
+
+        Raises PartialFailure or InputError at the end if some or all videos failed.
+        """
+        path = self.flags["output"]
+        shape = choose_format(self.flags["format"], path=path, is_terminal=is_terminal(sys.stdout))
+        started = time.monotonic()
+        with ExitStack() as stack:
+            refs = self._refs(stack)
+            task = Classification(self.labels, self.config)
+            done = self._done(shape, task)
+            writer = self._writer(shape, stack)
+            if path is not None:
+                write_sidecar(path, run_record(task.run()))
+            total = count_known(refs) if isinstance(refs, list) else None
+            self._write_all(task, self._remaining(refs, done), writer, total)
+            seconds = round(time.monotonic() - started, 3)
+            record = run_record(task.run(), counts=asdict(self.counts), timings={"wall_s": seconds})
+            writer.finish(record)
+            if path is not None:
+                write_sidecar(path, record)
+        self._conclude()
+
+    def _refs(self, stack: ExitStack) -> Iterable[VideoRef]:
+        if self.flags["stdin_video"]:
+            return [_spool_stdin(stack)]
+        stdin = None
+        if "-" in self.flags["videos"] and self.flags["labels_file"] != "-":
+            # Not sys.stdin: a thread that waits on it would hold its lock while Python ends.
+            stdin = io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
+        return expand_inputs(
+            self.flags["videos"],
+            stdin=stdin,
+            glob=self.flags["glob"],
+            null_separated=self.flags["null"],
+            limit=self.flags["limit"],
+        )
+
+    def _done(self, shape: Format, task: Classification) -> Done | None:
+        if not self.flags["skip_done"]:
+            return None
+        return load_done(self.flags["output"], shape, task.run(), top=self.config.top)
+
+    def _remaining(self, refs: Iterable[VideoRef], done: Done | None) -> Iterator[VideoRef]:
+        for ref in refs:
+            if done is not None and done.take(ref):
+                self.counts.skipped += 1
+            else:
+                yield ref
+
+    def _writer(self, shape: Format, stack: ExitStack) -> ResultWriter:
+        top, path = self.config.top, self.flags["output"]
+        if path is not None:
+            writer = open_writer(shape, path=path, top=top, append=self.flags["skip_done"])
+        elif shape == "table":
+            return TableWriter(console_for_rows(self.console), top=top)
+        else:
+            writer = open_writer(shape, stream=sys.stdout, top=top)
+        stack.callback(writer.close)
+        return writer
+
+    def _write_all(
+        self,
+        task: Classification,
+        refs: Iterator[VideoRef],
+        writer: ResultWriter,
+        total: int | None,
+    ) -> None:
+        """Write results as they come; an interrupted run keeps what it wrote."""
+        to_stdout = self.flags["output"] is None and not isinstance(writer, TableWriter)
+        wanted = wants_progress(quiet=self.flags["quiet"], prints_rows=to_stdout)
+        with ProgressBar(self.console, total=total, enabled=wanted) as bar:
+            try:
+                for result in task.stream(refs):
+                    self._write(result, writer)
+                    bar.advance(failed=not result.ok)
+            except VideoError as error:  # --on-error stop
+                self._stop(error)
+
+    def _write(self, result: Prediction | Failure, writer: ResultWriter) -> None:
+        self.counts.add(result)
+        writer.write(result)
+        name = printable(result.ref.id)
+        if isinstance(result, Failure):
+            if not isinstance(writer, TableWriter):  # whose row says it already
+                log.warning("%s: %s", name, result.error.message)
+            return
+        for warning in result.warnings:
+            log.warning("%s: %s", name, warning)
+
+    def _stop(self, error: VideoError) -> NoReturn:
+        kind = PartialFailure if self.counts.ok else InputError
+        raise kind(f"stopped: {error.message}", hint=error.hint) from error
+
+    def _conclude(self) -> None:
+        counts = self.counts
+        if counts.skipped and not counts.ok and not counts.failed:
+            log.warning("nothing to do: all %d videos have their results", counts.skipped)
+        if not counts.failed:
+            return
+        total = counts.ok + counts.failed
+        if counts.ok or counts.skipped:
+            raise PartialFailure(f"{counts.failed} of {total} videos could not be classified")
+        which = "the video" if total == 1 else f"none of the {total} videos"
+        raise InputError(f"{which} could {'not ' if total == 1 else ''}be classified")
+
+
+def _spool_stdin(stack: ExitStack) -> VideoRef:
+    """Stdin as a file: containers keep their index at the end, so decoding must seek."""
+    try:
+        file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="actcli-stdin-"))  # noqa: SIM115
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+    except OSError as error:
+        raise ResourceError(
+            f"--stdin-video: can't keep the video ({error.strerror})",
+            hint="set TMPDIR to a folder with more space",
+        ) from error
+    return VideoRef(file.name, id="-")
