@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from actcli.errors import UsageError, did_you_mean
+from actcli.errors import UsageError, did_you_mean, flag_of
 
 DEFAULT_TEMPLATE = "a video of {}"
 
@@ -73,22 +73,6 @@ class ClassifyConfig(Config):
         return self
 
 
-_FLAGS = {
-    "num_frames": "--frames",
-    "num_views": "--views",
-    "stride_s": "--stride",
-    "max_duration_s": "--max-duration",
-    "timeout_s": "--timeout",
-    "templates": "--template",
-    "use_cache": "--no-cache",
-}
-
-
-def flag_of(field: str) -> str:
-    """The command-line flag that sets a field: what the user typed, for messages."""
-    return _FLAGS.get(field, "--" + field.replace("_", "-"))
-
-
 def with_options(config: ClassifyConfig, options: Mapping[str, Any]) -> ClassifyConfig:
     """`config` with flat options put where they belong and everything validated once.
 
@@ -97,9 +81,9 @@ def with_options(config: ClassifyConfig, options: Mapping[str, Any]) -> Classify
     Raises UsageError naming the flag.
     """
     values = config.model_dump()
-    homes = {name: values for name in values}
+    homes = dict.fromkeys(values, values)
     for part in ("sampling", "limits", "run"):
-        homes |= {name: values[part] for name in values[part]}
+        homes |= dict.fromkeys(values[part], values[part])
     for name, value in options.items():
         if name not in homes:
             raise UsageError(f"{name}: unknown option", hint=did_you_mean(name, homes))

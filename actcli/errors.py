@@ -100,6 +100,22 @@ def _rebuild(
     return error
 
 
+_FLAGS: Final = {
+    "num_frames": "--frames",
+    "num_views": "--views",
+    "stride_s": "--stride",
+    "max_duration_s": "--max-duration",
+    "timeout_s": "--timeout",
+    "templates": "--template",
+    "use_cache": "--no-cache",
+}
+
+
+def flag_of(name: str) -> str:
+    """The command-line flag that sets a field or parameter: what the user typed, for messages."""
+    return _FLAGS.get(name, "--" + name.replace("_", "-"))
+
+
 def close_names(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
     """The known names that look most like `name`, best first."""
     import difflib

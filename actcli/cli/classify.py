@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actcli.cli import options as opt
-from actcli.errors import UsageError
+from actcli.errors import UsageError, flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -140,29 +140,40 @@ def command(
     if sys.stdin.isatty() and (stdin_video or "-" in flags["videos"] or labels_file == "-"):
         print(ctx.get_help(), file=sys.stderr)
         raise UsageError("-: stdin is a terminal", hint="pipe paths into it: find . | actcli ...")
-    _check(flags)
+    _check(ctx, flags)
     console = opt.start_messages(quiet=quiet, verbose=verbose)
     from actcli.cli.session import Session
 
     Session(flags, _config(flags), _labels(flags), console).run()
 
 
-def _check(flags: dict[str, Any]) -> None:
-    """Refuse flags that contradict each other, naming both."""
+def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
+    """Refuse flags that contradict each other; a typed one wins over one from the environment."""
+    for one, other in (
+        ("labels", "labels_file"),
+        ("no_cache", "cache_dir"),
+        ("quiet", "verbose"),
+    ):
+        if not (flags[one] and flags[other]):
+            continue
+        typed = {name for name in (one, other) if _is_typed(ctx, name)}
+        if len(typed) != 1:
+            raise UsageError(f"{flag_of(one)}: contradicts {flag_of(other)}")
+        flags[other if one in typed else one] = None
     reads_paths = "-" in (flags["videos"] or [])
-    contradictions = [
-        ("labels", flags["labels_file"] is not None, "--labels-file"),
-        ("stdin_video", flags["labels_file"] == "-", "--labels-file -"),
-        ("no_cache", flags["cache_dir"] is not None, "--cache-dir"),
-        ("quiet", flags["verbose"], "--verbose"),
-        ("skip_done", flags["output"] is None, "stdout (-o FILE is missing)"),
-        ("null", not reads_paths, "VIDEO arguments only (- is missing)"),
-    ]
-    for name, clashes, other in contradictions:
-        if flags[name] and clashes:
-            raise UsageError(f"--{name.replace('_', '-')}: contradicts {other}")
-    if reads_paths and flags["labels_file"] == "-":
-        raise UsageError("-: stdin can't hold both the videos and the labels")
+    if flags["labels_file"] == "-" and (reads_paths or flags["stdin_video"]):
+        raise UsageError("--labels-file -: stdin can't hold both the videos and the labels")
+    if flags["null"] and not reads_paths:
+        raise UsageError(
+            "--null: is for paths on stdin", hint="find . -print0 | actcli classify -0 -"
+        )
+    if flags["skip_done"] and flags["output"] is None:
+        raise UsageError("--skip-done: continues a file", hint="name it with -o FILE")
+
+
+def _is_typed(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _labels(flags: dict[str, Any]) -> LabelSet:

@@ -31,8 +31,8 @@ def option(*flags: str, panel: str, help: str, **more: Any) -> Any:
     """A Typer option in a panel, settable through ACTCLI_<NAME> as well."""
     long = next(flag for flag in flags if flag.startswith("--")).split("/")[0]
     name = long.removeprefix("--").replace("-", "_").upper()
-    more |= {"rich_help_panel": panel, "help": help, "envvar": f"ACTCLI_{name}"}
-    return typer.Option(*flags, show_envvar=False, **more)
+    settings = {"rich_help_panel": panel, "help": help, "envvar": f"ACTCLI_{name}"} | more
+    return typer.Option(*flags, show_envvar=False, **settings)
 
 
 def start_messages(*, quiet: bool, verbose: bool = False) -> Console:
@@ -86,7 +86,12 @@ Workers = Annotated[
 ]  # fmt: skip
 CacheDir = Annotated[
     str | None,
-    option("--cache-dir", panel=MODEL_PANEL, help="Where embeddings are kept between runs."),
+    option(
+        "--cache-dir",
+        panel=MODEL_PANEL,
+        envvar=["ACTCLI_CACHE", "ACTCLI_CACHE_DIR"],
+        help="Where embeddings are kept between runs.",
+    ),
 ]
 NoCache = Annotated[
     bool, option("--no-cache", panel=MODEL_PANEL, help="Neither read nor write that cache.")

@@ -7,7 +7,7 @@ workers start, torch is imported beside them, text and frames are embedded or fo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,23 +173,29 @@ class Classification:
 
 
 def classify(
-    videos: Iterable[str | Path | VideoRef],
-    labels: Sequence[str] | LabelSet,
+    videos: str | Path | VideoRef | Iterable[str | Path | VideoRef],
+    labels: str | Iterable[str] | LabelSet,
     config: ClassifyConfig | None = None,
     **options: Any,
 ) -> list[Prediction | Failure]:
     """Classify videos against labels; a video that can't be read is a Failure in its place.
 
-    videos: files, in any order; results keep it. Directories are the command line's.
+    videos: one or more files; results keep their order
+    labels: names, or one text of names separated by commas
     options: fields of ClassifyConfig and of its `sampling`, `limits` and `run` parts, e.g.
-        `model="demo"`, `templates=("a video of {}",)`, `num_frames=16`, `device="cuda"`.
+        `model="demo"`, `templates=("a video of {}",)`, `num_frames=16`, `device="cuda"`
 
     Raises UsageError for options or labels that contradict each other, ModelError, ResourceError.
     """
-    label_set = labels if isinstance(labels, LabelSet) else LabelSet.from_names(labels)
+    if isinstance(videos, str | Path | VideoRef):
+        videos = [videos]
+    if isinstance(labels, str):
+        labels = LabelSet.parse(labels, source="labels")
+    elif not isinstance(labels, LabelSet):
+        labels = LabelSet.from_names(labels)
     refs = [video if isinstance(video, VideoRef) else VideoRef(str(video)) for video in videos]
     settings = with_options(config or ClassifyConfig(), options)
-    return list(Classification(label_set, settings).stream(refs))
+    return list(Classification(labels, settings).stream(refs))
 
 
 def _model_digest(spec: BackboneSpec, cache: Cache) -> str:

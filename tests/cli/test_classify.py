@@ -60,7 +60,7 @@ def test_a_bad_video_among_good_ones_is_a_record_and_exit_3(cli: Cli, videos: Pa
         (["run.mp4", "--labels", "a", "--format", "jsn"], 2, "json"),
         (["run.mp4", "--labels", "a", "-o", "x.doc"], 2, ".doc"),
         (["run.mp4", "--labels", "a", "--skip-done"], 2, "-o FILE"),
-        (["run.mp4", "--labels", "a", "--no-cache"], 2, "--cache-dir"),
+        (["run.mp4", "--labels", "a", "--no-cache", "--cache-dir", "x"], 2, "--cache-dir"),
         (["run.mp4", "--labels", "a", "-q", "-v"], 2, "--verbose"),
         (["run.mp4", "--labels", "a", "-0"], 2, "--null"),
         (["run.mp4", "--labels", "a", "--frames", "0"], 2, "--frames"),
@@ -253,3 +253,12 @@ def test_a_second_run_reads_nothing_and_scores_the_same(cli: Cli, videos: Path) 
     first, second = cli(*command).records, cli(*command).records
     assert all(record["cached"] for record in second)
     assert [r["top"] for r in first] == [r["top"] for r in second]
+
+
+def test_a_typed_option_wins_over_one_from_the_environment(
+    cli: Cli, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACTCLI_LABELS_FILE", "kinetics400")
+    done = cli("classify", videos / "run.mp4", "--labels", LABELS, "--no-cache")
+    assert (done.code, done.records[0]["label"]) == (0, "run")
+    assert not done.records[0]["cached"]

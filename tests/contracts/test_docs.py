@@ -1,0 +1,105 @@
+"""The README documents every command, and its commands run as written."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from actcli.cli import EXIT_CODES, app
+from actcli.registry import METHODS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> list[str]:
+    return sorted(command.name or "" for command in app.registered_commands)
+
+
+def shell_blocks() -> list[str]:
+    return re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_is_in_the_readme_and_has_help_with_examples(name: str) -> None:
+    assert f"actcli {name}" in README
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    first = (command.help or "").removeprefix("\b\n").splitlines()[0]
+    assert first.startswith("actcli ") or "| actcli" in first
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_has_a_row_in_the_readme(name: str) -> None:
+    assert f"| `{name}` |" in README
+
+
+def test_exit_codes_are_the_same_in_the_help_and_in_the_readme() -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE)
+    codes = {code.strip() for row in rows for code in row.split(",")}
+    assert codes == {"0", "1", "2", "3", "4", "130", "143"}
+    assert all(re.search(rf"\b{code}\b", EXIT_CODES) for code in codes)
+
+
+def test_options_in_the_readme_exist() -> None:
+    known = {
+        flag
+        for command in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+        for parameter in command.params
+        for flag in parameter.opts
+    }
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", "".join(
+        line for block in shell_blocks() for line in block.splitlines() if "actcli" in line
+    )))  # fmt: skip
+    assert used - known == set()
+
+
+def test_the_first_commands_classify_line_gives_the_clips_their_names(tmp_path: Path) -> None:
+    line = next(part for part in shell_blocks()[0].split("&&") if "actcli classify" in part)
+    words = shlex.split(line)
+    done = subprocess.run(
+        [sys.executable, "-m", "actcli", *words[1:], "--cache-dir", str(tmp_path), "-f", "tsv"],
+        capture_output=True, text=True, cwd=ROOT, check=False, env=os.environ | {"COLUMNS": "80"},
+    )  # fmt: skip
+    rows = [line.split("\t") for line in done.stdout.splitlines()[1:]]
+    assert done.returncode == 0, done.stderr
+    assert len(rows) >= 3
+    assert all(Path(row[0]).stem == row[4] for row in rows)
+
+
+def test_the_python_example_of_the_readme_runs(tmp_path: Path) -> None:
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    text = code[1].replace("a.mp4", str(ROOT / "examples/clips/run.mp4"))
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=True, env=env
+    )
+    first, second = done.stdout.splitlines()
+    assert first.split()[1] == "run"
+    assert second.startswith("b.mp4 not_found")
+
+
+def test_the_example_script_runs(tmp_path: Path) -> None:
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    words = [sys.executable, "examples/classify.py", "examples/clips", "run", "jump", "wave"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True, env=env)
+    assert "run: run.mp4" in done.stdout
+
+
+def test_nothing_in_the_tree_is_unfinished_or_names_a_package_index() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    # Spelled apart, so that this file does not find itself.
+    forbidden = ["TO" + "DO", "FIX" + "ME", "pypi" + ".org", "NotImplemented" + "Error"]
+    for name in listed.stdout.splitlines():
+        if Path(name).suffix in (".py", ".md", ".toml"):
+            text = (ROOT / name).read_text()
+            assert not [word for word in forbidden if word in text], name
