@@ -73,9 +73,7 @@ class Session:
             refs = self._refs(stack)
             task = Classification(self.labels, self.config)
             done = self._done(shape, task)
-            writer = self._writer(shape, stack)
-            if path is not None:
-                write_sidecar(path, run_record(task.run()))
+            writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
             self._write_all(task, self._remaining(refs, done), writer, total)
             seconds = round(time.monotonic() - started, 3)
@@ -112,10 +110,11 @@ class Session:
             else:
                 yield ref
 
-    def _writer(self, shape: Format, stack: ExitStack) -> ResultWriter:
+    def _writer(self, shape: Format, task: Classification, stack: ExitStack) -> ResultWriter:
         top, path = self.config.top, self.flags["output"]
         if path is not None:
-            writer = open_writer(shape, path=path, top=top, append=self.flags["skip_done"])
+            append, run = self.flags["skip_done"], run_record(task.run())
+            writer = open_writer(shape, path=path, top=top, append=append, run=run)
         elif shape == "table":
             return TableWriter(console_for_rows(self.console), top=top)
         else:

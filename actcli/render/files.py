@@ -1,0 +1,203 @@
+"""Writers of results for programs: JSON Lines, JSON, CSV and TSV, to a file or to stdout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, Protocol, TextIO, cast, get_args
+
+from actcli.errors import UsageError, close_names
+from actcli.render.cells import Dialect, columns, format_row, to_cells
+from actcli.render.records import to_json, to_record
+from actcli.render.sinks import FileSink, Sink, StreamSink, check_output, storage_errors
+from actcli.types import Failure, Prediction
+
+Format = Literal["table", "jsonl", "json", "csv", "tsv"]
+FORMATS: Final[tuple[str, ...]] = ("auto", *get_args(Format))
+RESULTS_SCHEMA: Final = "actcli.results/1"
+_SUFFIXES: Final[dict[str, Format]] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+}
+
+
+class ResultWriter(Protocol):
+    """Takes results one by one. `finish` completes the output, `close` is for every way out."""
+
+    def write(self, result: Prediction | Failure) -> None:
+        """Write one result and flush it."""
+
+    def finish(self, run: Mapping[str, Any] | None = None) -> None:
+        """Complete the output, also if there was no result; `run` is the record of the run."""
+
+    def close(self) -> None:
+        """Complete what was begun and let go of the file; a file not begun stays as it was."""
+
+
+class JsonlWriter:
+    """One JSON record a line."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def write(self, result: Prediction | Failure) -> None:
+        """Write one result and flush it."""
+        self._sink.write(to_json(to_record(result)) + "\n")
+
+    def finish(self, run: Mapping[str, Any] | None = None) -> None:
+        """Leave an empty file if there was no result; the run has its own file."""
+        if self._sink.is_empty:
+            self._sink.write("")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._sink.close()
+
+
+class JsonWriter:
+    """One JSON object `{schema, results, run}`; a record a line, the run at the end."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._num_results = 0
+        self._is_open = False
+
+    def write(self, result: Prediction | Failure) -> None:
+        """Write one result and flush it."""
+        self._open()
+        separator = ",\n" if self._num_results else "\n"
+        # The line feed comes before the record: only now it is known that a comma belongs there.
+        self._sink.write(separator + to_json(to_record(result)))
+        self._num_results += 1
+
+    def finish(self, run: Mapping[str, Any] | None = None) -> None:
+        """Close the list of results and add the run."""
+        self._open()
+        self._sink.write(f'\n],"run":{to_json(run) if run is not None else "null"}}}\n')
+        self._is_open = False
+
+    def close(self) -> None:
+        """Make valid JSON of what was begun, then let go of the file."""
+        if self._is_open:
+            self.finish()
+        self._sink.close()
+
+    def _open(self) -> None:
+        if not self._is_open:
+            self._sink.write(f'{{"schema":"{RESULTS_SCHEMA}","results":[')
+            self._is_open = True
+
+
+class RowWriter:
+    """CSV or TSV with a header line: flat columns for the `top` best labels."""
+
+    def __init__(self, sink: Sink, dialect: Dialect, *, top: int) -> None:
+        self._sink = sink
+        self._dialect = dialect
+        self._top = top
+
+    def write(self, result: Prediction | Failure) -> None:
+        """Write one result and flush it."""
+        self._write_header()
+        self._sink.write(format_row(to_cells(result, self._top), self._dialect))
+
+    def finish(self, run: Mapping[str, Any] | None = None) -> None:
+        """Leave the header line if there was no result."""
+        self._write_header()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._sink.close()
+
+    def _write_header(self) -> None:
+        if self._sink.is_empty:
+            self._sink.write(format_row(columns(self._top), self._dialect))
+
+
+def open_writer(
+    format: Format,
+    *,
+    path: str | Path | None = None,
+    stream: TextIO | BinaryIO | None = None,
+    top: int = 5,
+    append: bool = False,
+    run: Mapping[str, Any] | None = None,
+) -> ResultWriter:
+    """A writer of `format` to the file `path`, which opens with the first result, or to `stream`.
+
+    top: labels for each video, for the columns of CSV and TSV
+    append: continue a file of an earlier run; see `actcli.render.resume`
+    run: record of the run, written beside `path` once the results of an earlier run are gone, and
+        not before: a sidecar must never vouch for results of other conditions
+
+    Raises UsageError for a path that can't be written.
+    """
+    if format == "table":
+        raise UsageError("--format table: is for the terminal (got -o)", hint="-o preds.csv")
+    sink: Sink
+    if path is not None:
+        check_output(path)
+        begin = None if run is None else partial(write_sidecar, path, run)
+        sink = FileSink(path, append=append, on_open=begin)
+    elif stream is not None:
+        sink = StreamSink(stream)
+    else:
+        raise ValueError("open_writer: give path or stream")
+    if format == "jsonl":
+        return JsonlWriter(sink)
+    return JsonWriter(sink) if format == "json" else RowWriter(sink, format, top=top)
+
+
+def choose_format(
+    requested: str = "auto", *, path: str | Path | None = None, is_terminal: bool = False
+) -> Format:
+    """The format: as requested, else by the suffix of `path`, else what suits the output."""
+    if requested in get_args(Format):
+        return cast("Format", requested)
+    if requested != "auto":
+        close = close_names(requested, FORMATS)
+        raise UsageError(
+            f'--format: "{requested}" is unknown (expected one of {", ".join(FORMATS)})',
+            hint=f"--format {close[0]}" if close else None,
+        )
+    if path is None:
+        return "table" if is_terminal else "jsonl"
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        return "jsonl"  # a device or a named pipe
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise UsageError(
+            f'-o {path}: the suffix "{suffix}" names no format (expected one of '
+            f"{', '.join(_SUFFIXES)})",
+            hint="--format jsonl",
+        )
+    return _SUFFIXES[suffix]
+
+
+def sidecar_path(path: str | Path) -> Path:
+    """Where the conditions of a run stand: "preds.run.json" beside "preds.jsonl"."""
+    return Path(path).with_suffix(".run.json")
+
+
+def write_sidecar(path: str | Path, run: Mapping[str, Any]) -> Path | None:
+    """Write the record of the run beside the results; None if `path` is no regular file.
+
+    `open_writer` calls it before the first result, so that a killed run can be continued; call it
+    again at the end, with counts and timings. The old file stays whole until the new one is.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        return None
+    target = sidecar_path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with storage_errors(str(target)):
+        try:
+            draft.write_text(to_json(run) + "\n", encoding="ascii")
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+    return target
