@@ -18,6 +18,7 @@ from torch import Tensor
 from actcli.cache import Cache, make_key
 from actcli.errors import ResourceError
 from actcli.models.device import is_out_of_memory
+from actcli.models.tokens import warn_of_cut
 from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, Text, VideoRef
 from actcli.video.loader import IDLE, Loader
 
@@ -205,20 +206,25 @@ def embed_text(
     precision: str,
 ) -> Text:
     """Embed prompts [C][P], running the text tower only for those that no earlier run embedded."""
-    digest = method.cache_key()
+    digest, spec = method.cache_key(), method.backbone.spec
 
     def encode(texts: list[str]) -> Tensor:
         keys = [
             make_key({"version": _TEXT_VERSION, "text": text, "model": digest, "as": precision})
             for text in texts
         ]
-        found = {key: _stored_tensor(*hit) for key in keys if (hit := cache.get(key))}
+        hits = {key: hit for key in keys if (hit := cache.get(key))}
+        # The backbone says it of prompts that it cuts now; it is as true of the cached ones.
+        warn_of_cut(spec, [meta["read"] for _, meta in hits.values() if "read" in meta])
+        found = {key: _stored_tensor(*hit) for key, hit in hits.items()}
         missing = [i for i, key in enumerate(keys) if key not in found]
         if missing:
             fresh = method.backbone.encode_text([texts[i] for i in missing]).cpu()
+            read = {cut.prompt: {"read": cut.read} for cut in method.backbone.cut_prompts}
             for i, value in zip(missing, fresh, strict=True):
                 found[keys[i]] = value
-                cache.put(keys[i], _to_bytes(value), _tensor_meta(value))
+                meta = _tensor_meta(value) | read.get(texts[i], {})
+                cache.put(keys[i], _to_bytes(value), meta)
         return torch.stack([found[key] for key in keys])
 
     with torch.inference_mode():

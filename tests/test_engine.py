@@ -17,6 +17,7 @@ from actcli.config import SamplingConfig
 from actcli.engine import Engine, embed_text
 from actcli.errors import ResourceError, VideoError
 from actcli.methods.base import Method
+from actcli.models.backbone import CutPrompt
 from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, VideoRef
 from actcli.video.loader import Loader
 
@@ -28,9 +29,10 @@ class FakeBackbone(nn.Module):
 
     digest = "fake"
     device = torch.device("cpu")
-    spec = SimpleNamespace(preprocessing=Preprocessing(size_px=SIDE))
+    spec = SimpleNamespace(name="fake", context_length=5, preprocessing=Preprocessing(size_px=SIDE))
     score_kind = "softmax"
     image_tower_is_original = True
+    cut_prompts: tuple[CutPrompt, ...] = ()
 
     def __init__(self, *, fits: int = 1000, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -216,3 +218,15 @@ def test_text_is_embedded_once_and_found_prompt_by_prompt(tmp_path: Path) -> Non
     assert backbone.prompts_seen == ["x a", "x b", "x c"]
     assert torch.equal(first.values[1], again.values[0])
     assert first.values.shape == (2, 1, 8)
+
+
+def test_a_prompt_that_was_cut_is_said_again_when_it_comes_from_the_cache(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone = FakeBackbone()
+    backbone.cut_prompts = (CutPrompt("a very long prompt", "a very"),)
+    with Cache(tmp_path) as cache:
+        for said in (0, 1):
+            prompts = (("a very long prompt",),)
+            embed_text(Method(backbone), cache, ("x",), prompts, precision="fp32")
+            assert caplog.text.count('cut (1): "a very"') == said

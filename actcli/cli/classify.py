@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -138,7 +139,8 @@ def command(
     if not flags["videos"] and not stdin_video:
         raise UsageError("VIDEO: missing", hint='actcli classify clip.mp4 --labels "run,jump"')
     if sys.stdin.isatty() and (stdin_video or "-" in flags["videos"] or labels_file == "-"):
-        print(ctx.get_help(), file=sys.stderr)
+        with redirect_stdout(sys.stderr):
+            print(ctx.get_help())
         raise UsageError("-: stdin is a terminal", hint="pipe paths into it: find . | actcli ...")
     _check(ctx, flags)
     console = opt.start_messages(quiet=quiet, verbose=verbose)

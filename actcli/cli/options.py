@@ -45,9 +45,9 @@ def start_messages(*, quiet: bool, verbose: bool = False) -> Console:
 
 
 def _models() -> Iterable[str]:
-    from actcli.models.backbone import ALIASES
+    from actcli.models.backbone import ALIASES, LOCAL_PREFIX
 
-    return ALIASES
+    return ("demo", LOCAL_PREFIX, *ALIASES)
 
 
 Model = Annotated[

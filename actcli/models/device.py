@@ -52,6 +52,12 @@ def choose_precision(name: str, device: torch.device) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
+def use_exact_float32() -> None:
+    """Keep CUDA from computing float32 convolutions with TF32's ten bits, as it would unasked."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a forward pass failed for lack of memory, on any device."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

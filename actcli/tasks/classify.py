@@ -139,11 +139,18 @@ class Classification:
         return Loader(read, workers=workers, timeout_s=timeout_s, window=window).start()
 
     def _build_method(self) -> tuple[Method, str]:
-        from actcli.models.device import DTYPES, choose_device, choose_precision
+        from actcli.models.device import (
+            DTYPES,
+            choose_device,
+            choose_precision,
+            use_exact_float32,
+        )
         from actcli.registry import BACKBONES, METHODS, resolve
 
         device = choose_device(self.config.run.device)
         precision = choose_precision(self.config.run.precision, device)
+        if device.type == "cuda" and precision == "fp32":
+            use_exact_float32()
         backbone = resolve(BACKBONES, "open_clip")(
             self.spec, digest=self._digest, dtype=DTYPES[precision], device=device
         )

@@ -1,0 +1,90 @@
+"""Read `open_clip_config.json`: what it must hold, and what it says about frames.
+
+Nothing here imports torch or open_clip.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from actcli.errors import ModelError, shorten_list
+from actcli.types import Interpolation, Preprocessing, ResizeMode
+
+CONFIG_NAME: Final = "open_clip_config.json"
+WHAT_TO_TYPE: Final = (
+    "type --model demo (it knows drawn figures only), or --model local-dir:PATH "
+    f"for a folder that holds {CONFIG_NAME} and its .safetensors file"
+)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's config, holding the sections that a model needs.
+
+    Raises ModelError if the folder or the file is missing, or the file is something else.
+    """
+    path = folder / CONFIG_NAME
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "no such folder"
+        raise ModelError(f"{folder}: {what}", hint=WHAT_TO_TYPE)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        found = sorted(child.name for child in folder.iterdir())
+        raise ModelError(
+            f"{folder}: no {CONFIG_NAME} (found {shorten_list(found) or 'nothing'})",
+            hint=WHAT_TO_TYPE,
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise ModelError(f"{path}: not JSON ({error})", hint="copy the file again") from error
+    sections = config.get("model_cfg") if isinstance(config, dict) else None
+    for key, kind in (("embed_dim", int), ("vision_cfg", dict), ("text_cfg", dict)):
+        if not isinstance(sections, dict) or not isinstance(sections.get(key), kind):
+            raise ModelError(
+                f'{path}: not the config of an open_clip model (no "model_cfg" with "{key}")',
+                hint=WHAT_TO_TYPE,
+            )
+    return {"preprocess_cfg": {}, **config}
+
+
+def refuse_foreign_towers(folder: Path, model: Mapping[str, Any]) -> None:
+    """Raise ModelError for a `model_cfg` whose text tower is not of open_clip's usual kind."""
+    text = model["text_cfg"]
+    if "multimodal_cfg" in model or text.get("embed_cls") or text.get("pool_type") == "none":
+        raise ModelError(f"{folder}: CoCa models are not supported", hint=WHAT_TO_TYPE)
+    if text.get("hf_model_name"):
+        raise ModelError(
+            f"{folder}: text towers of Hugging Face are not supported "
+            f"(got {text['hf_model_name']}, expected one of open_clip's own)",
+            hint=WHAT_TO_TYPE,
+        )
+
+
+def read_preprocessing(folder: Path, config: Mapping[str, Any]) -> Preprocessing:
+    """How the model wants its frames; what the config leaves out is open_clip's default.
+
+    Raises ModelError for a resize or an interpolation that we do not do.
+    """
+    given = config["preprocess_cfg"]
+    size = config["model_cfg"]["vision_cfg"].get("image_size", 224)
+    sides = set(size) if isinstance(size, list) else {size}
+    resize: Any = given.get("resize_mode") or "shortest"
+    interpolation: Any = given.get("interpolation") or "bicubic"
+    usable = (
+        len(sides) == 1
+        and resize in get_args(ResizeMode)
+        and interpolation in get_args(Interpolation)
+    )
+    if not usable:
+        raise ModelError(
+            f"{folder / CONFIG_NAME}: preprocessing is not supported (got size {size}, "
+            f"{resize}, {interpolation}; expected a square, {', '.join(get_args(ResizeMode))}, "
+            f"{' or '.join(get_args(Interpolation))})"
+        )
+    channels: Any = {key: tuple(given[key]) for key in ("mean", "std") if given.get(key)}
+    fill = int(given.get("fill_color") or 0)
+    return Preprocessing(int(sides.pop()), resize, interpolation, fill=fill, **channels)

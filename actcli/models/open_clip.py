@@ -1,0 +1,288 @@
+"""The open_clip family behind the `Backbone` protocol, built when first used.
+
+Shape letters: M images or prompts, X input side, D embedding dimension, L tokens, W width of the
+text tower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from copy import deepcopy
+from typing import Any, Final, get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from actcli.errors import ModelError, UsageError
+from actcli.models.backbone import BackboneSpec, CutPrompt, Part
+from actcli.models.tokens import (
+    Tokens,
+    check_hugging_face_tokenizer,
+    hugging_face_tokens,
+    pooled_positions,
+    simple_tokens,
+    warn_of_cut,
+)
+from actcli.models.weights import build_from, identity, read_scale
+
+_PROMPTS_PER_PASS: Final = 256
+_BAD_CONFIG: Final = (
+    TypeError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,
+)
+
+
+class OpenClipBackbone(nn.Module):
+    """A CLIP of open_clip's configs: two towers, frozen, in one dtype.
+
+    Construction reads the logit scale and nothing else; the towers are built, and open_clip is
+    imported, at the first call that needs them. A run whose embeddings are all cached never does.
+
+    digest: of weights and config, where the caller knows it; else it is computed when asked for.
+
+    Raises UsageError for float16 on a CPU, ModelError for weights that do not fit their config.
+    """
+
+    model: Any
+    logit_scale: Tensor
+    logit_bias: Tensor | None
+    _gain: Tensor
+    _shift: Tensor
+
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        digest: str | None = None,
+    ) -> None:
+        super().__init__()
+        place = torch.device(device)
+        if dtype == torch.float16 and place.type == "cpu":
+            raise UsageError(
+                "--precision: fp16 is slower than fp32 on a CPU",
+                hint="use --precision bf16 or fp32",
+            )
+        self.spec = spec
+        self.dtype = dtype
+        self.input_size = spec.preprocessing.size_px
+        self.embed_dim = spec.embed_dim
+        self.score_kind = spec.score_kind
+        self.context_length = spec.context_length
+        self.text_is_causal = spec.text_is_causal
+        self.cut_prompts: tuple[CutPrompt, ...] = ()
+        """The prompts of the last call that were longer than the context length."""
+        self._digest = digest
+        self._tokenizer: Any = None
+        self._original: tuple[object, ...] = ()
+        self.register_module("model", None)
+        # Ours rather than the model's: known before it is built, and never in half precision.
+        scale, bias = read_scale(spec)
+        self.logit_scale = nn.Parameter(scale.to(place), requires_grad=False)
+        self.logit_bias = (
+            None if bias is None else nn.Parameter(bias.to(place), requires_grad=False)
+        )
+        mean = torch.tensor(spec.preprocessing.mean, device=place).view(3, 1, 1)
+        std = torch.tensor(spec.preprocessing.std, device=place).view(3, 1, 1)
+        self.register_buffer("_gain", 1 / (255 * std), persistent=False)
+        self.register_buffer("_shift", -mean / std, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.logit_scale.device
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of weights and config, as `BackboneSpec.digest`."""
+        if self._digest is None:
+            with self.spec.weights_path.open("rb") as file:
+                weights = hashlib.file_digest(file, "sha256").hexdigest()
+            self._digest = self.spec.digest(weights)
+        return self._digest
+
+    @property
+    def image_tower(self) -> nn.Module:
+        """The image tower itself, for methods that wrap its blocks."""
+        tower: nn.Module = self.ensure_built().visual
+        return tower
+
+    @property
+    def image_tower_is_original(self) -> bool:
+        """Whether the image tower is frozen, unwrapped and holds the weights of its file."""
+        return self.model is None or identity(self.image_tower) == self._original
+
+    def ensure_built(self) -> Any:
+        """Build the towers unless they are there, and return open_clip's model.
+
+        Raises ModelError if open_clip refuses the config or the weights do not fit it.
+        """
+        if self.model is None:
+            # The first call may come from inference mode, whose tensors could never be trained.
+            with torch.inference_mode(False), torch.no_grad():
+                model = _build(self.spec).to(device=self.device, dtype=self.dtype)
+            self.model = model.requires_grad_(False).eval()
+            self._original = identity(model.visual)
+        return self.model
+
+    def train(self, mode: bool = True) -> OpenClipBackbone:
+        """Switch modes, but leave frozen towers alone: their batch statistics must not move."""
+        super().train(mode)
+        for part in () if self.model is None else self.model.children():
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.eval()
+        return self
+
+    def freeze(self, parts: Collection[Part]) -> None:
+        """Freeze exactly these parts; all others learn."""
+        unknown = set(parts) - set(get_args(Part))
+        if unknown:
+            raise ValueError(f"freeze: unknown parts {unknown} (expected {get_args(Part)})")
+        self.ensure_built()
+        for name, parameter in self.named_parameters():
+            part = "image" if name.startswith("model.visual.") else "text"
+            part = part if name.startswith("model.") else "scale"
+            parameter.requires_grad_(part not in parts)
+        self.train(self.training)
+
+    def normalize(self, frames: Tensor) -> Tensor:
+        """Scale pixels as the model was trained to see them, on its device and in its dtype.
+
+            x = (frames / 255 - mean) / std, per channel
+
+        frames:   uint8 [M, 3, X, X]
+        returns:  float [M, 3, X, X]
+        """
+        pixels = frames.to(self.device).float()
+        return torch.addcmul(self._shift, pixels, self._gain).to(self.dtype)
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """uint8 [M, 3, X, X] -> [M, D], un-normalised."""
+        size = self.input_size
+        if frames.dtype != torch.uint8 or tuple(frames.shape[1:]) != (3, size, size):
+            raise ValueError(
+                f"encode_frames: got {frames.dtype} {tuple(frames.shape)}, "
+                f"expected uint8 [M, 3, {size}, {size}]"
+            )
+        embeddings: Tensor = self.image_tower(self.normalize(frames))
+        return embeddings
+
+    def encode_text(self, prompts: list[str]) -> Tensor:
+        """M prompts -> [M, D], un-normalised; prompts that are too long are named in a warning.
+
+        Where the text tower is causal, passes end at the longest prompt: no later token counts.
+        """
+        self.cut_prompts = ()
+        if not prompts:
+            return torch.zeros(0, self.embed_dim, dtype=self.dtype, device=self.device)
+        parts = []
+        cut: list[CutPrompt] = []
+        for start in range(0, len(prompts), _PROMPTS_PER_PASS):
+            tokens = self._tokenize(prompts[start : start + _PROMPTS_PER_PASS])
+            parts.append(self.encode_tokens(*self._embed_tokens(tokens.ids)))
+            cut += tokens.cut
+        self._report(cut)
+        return torch.cat(parts)
+
+    def token_embeddings(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
+        """M prompts -> embedded tokens [M, L, W], and the position of each pooled token [M].
+
+        L is that of the longest prompt where the text tower is causal, else the context length.
+        Positions are not yet added.
+        """
+        tokens = self._tokenize(prompts)
+        self._report(tokens.cut)
+        return self._embed_tokens(tokens.ids)
+
+    def encode_tokens(self, embeddings: Tensor, end: Tensor) -> Tensor:
+        """Run the text tower on embedded tokens and pool one position of each row.
+
+        embeddings:  [M, L, W], without positions
+        end:         int64 [M], in 0..L-1
+        returns:     [M, D], un-normalised
+        """
+        tower = self._text_tower()
+        length = embeddings.shape[1]
+        mask = None if tower.attn_mask is None else tower.attn_mask[:length, :length]
+        x = embeddings + tower.positional_embedding[:length]
+        x = tower.ln_final(tower.transformer(x, attn_mask=mask))  # [M, L, W]
+        pooled: Tensor = x[torch.arange(len(x), device=x.device), end]  # [M, W]
+        projection = tower.text_projection
+        if isinstance(projection, nn.Linear):
+            pooled = projection(pooled)
+        elif projection is not None:
+            pooled = pooled @ projection
+        return pooled
+
+    def _text_tower(self) -> Any:
+        """The module that holds the parts of the text tower, under names that all models share."""
+        model = self.ensure_built()
+        return model.text if hasattr(model, "text") else model
+
+    def _embed_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """int64 [M, L] -> [M, L', W] and the pooled positions [M], L' as `token_embeddings`."""
+        end = pooled_positions(ids, self.spec.config["model_cfg"]["text_cfg"])
+        if self.text_is_causal and len(ids):
+            ids = ids[:, : int(end.max()) + 1]
+        return self._text_tower().token_embedding(ids.to(self.device)), end.to(self.device)
+
+    def _tokenize(self, prompts: list[str]) -> Tokens:
+        from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+
+        settings = self.spec.config["model_cfg"]["text_cfg"]
+        options = {"context_length": self.context_length, **settings.get("tokenizer_kwargs", {})}
+        is_simple = not settings.get("hf_tokenizer_name")
+        if self._tokenizer is None and is_simple:
+            self._tokenizer = SimpleTokenizer(**options)
+        elif self._tokenizer is None:
+            folder = check_hugging_face_tokenizer(self.spec)
+            mode = settings.get("tokenizer_mode")
+            self._tokenizer = HFTokenizer(str(folder), tokenizer_mode=mode, **options)
+        tokenize = simple_tokens if is_simple else hugging_face_tokens
+        return tokenize(self._tokenizer, prompts, self.context_length)
+
+    def _report(self, cut: Collection[CutPrompt]) -> None:
+        self.cut_prompts = tuple(cut)
+        warn_of_cut(self.spec, [prompt.read for prompt in cut])
+
+
+def _build(spec: BackboneSpec) -> Any:
+    """open_clip's model with the weights of its file, on the CPU in the file's dtype."""
+    import open_clip
+
+    settings: dict[str, Any] = deepcopy(dict(spec.config["model_cfg"]))
+    is_custom = settings.pop("custom_text", False)
+    family = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
+    if "timm_model_name" in settings["vision_cfg"]:
+        settings["vision_cfg"]["timm_model_pretrained"] = False  # or timm would download
+
+    def construct() -> Any:
+        model = family(**settings)
+        del model.logit_scale, model.logit_bias  # kept by the backbone
+        return model
+
+    try:
+        state = load_file(spec.weights_path)
+        if is_custom:
+            # Files from before there were custom text towers lack the prefix "text.".
+            state = open_clip.model.convert_to_custom_text_state_dict(state)
+        kept = {name: t for name, t in state.items() if name not in ("logit_scale", "logit_bias")}
+        return build_from(construct, kept)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{spec.weights_path}: cannot be read ({error})") from error
+    except ModelError as error:
+        raise ModelError(f"{spec.name}: {error.message}", hint=error.hint) from error
+    except _BAD_CONFIG as error:
+        raise ModelError(
+            f"{spec.name}: open_clip cannot build what the config describes ({error})",
+            hint="use the open_clip_config.json that came with the weights",
+        ) from error

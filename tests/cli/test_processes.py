@@ -1,0 +1,172 @@
+"""The program as a process: signals, closed pipes, full disks, terminals, no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of POSIX")
+
+LABELS = "run,jump,wave"
+
+
+def command(*args: object, cache: Path) -> list[str]:
+    words = ["classify", *args, "--labels", LABELS, "--model", "demo", "--cache-dir", cache]
+    return [sys.executable, "-m", "actcli", *map(str, words)]
+
+
+@pytest.fixture
+def streaming(videos: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run that has printed one record and waits for more paths on stdin."""
+    process = subprocess.Popen(
+        command("-", cache=cache), text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{videos}/run.mp4\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["label"] == "run"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def group_is_gone(group: int) -> bool:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_orderly(
+    streaming: subprocess.Popen[str], number: signal.Signals, code: int
+) -> None:
+    start = time.monotonic()
+    os.killpg(streaming.pid, number)
+    _, err = streaming.communicate(timeout=20)
+    assert time.monotonic() - start < 5
+    assert streaming.returncode == code
+    assert "Traceback" not in err
+    assert group_is_gone(streaming.pid)
+
+
+def test_a_killed_run_leaves_no_worker_behind(streaming: subprocess.Popen[str]) -> None:
+    streaming.kill()
+    streaming.wait()
+    assert group_is_gone(streaming.pid)
+
+
+def test_a_closed_pipe_ends_quietly(videos: Path, cache: Path) -> None:
+    paths = [videos / "run.mp4"] * 500
+    process = subprocess.Popen(
+        command(*paths, "--workers", "1", cache=cache), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(30) == 0, err
+    assert "Traceback" not in err
+    assert "Broken pipe" not in err
+    process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("where", ["stdout", "file"])
+def test_a_full_disk_is_exit_4_and_one_sentence(videos: Path, cache: Path, where: str) -> None:
+    words = command(
+        videos / "run.mp4", *(["-o", "/dev/full"] if where == "file" else []), cache=cache
+    )
+    with open("/dev/full", "w") as full:
+        stdout = full if where == "stdout" else subprocess.DEVNULL
+        done = subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dash_on_a_terminal_prints_help_instead_of_waiting(cache: Path) -> None:
+    master, terminal = pty.openpty()
+    done = subprocess.run(
+        command("-", cache=cache), stdin=terminal, capture_output=True, text=True,
+        timeout=30, check=False,
+    )  # fmt: skip
+    os.close(master)
+    os.close(terminal)
+    assert done.returncode == 2
+    assert "Usage: actcli classify" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_run_killed_in_the_middle_is_continued_without_loss_or_repeat(
+    videos: Path, cache: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{n}.mp4" for n in range(30)]
+    for n, path in enumerate(paths):
+        shutil.copy(videos / ("run.mp4", "jump.mp4", "wave.mp4")[n % 3], path)
+    out = tmp_path / "preds.jsonl"
+    words = command(*paths, "-o", out, "--workers", "1", cache=cache)
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not out.exists() or out.read_bytes().count(b"\n") < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    done = subprocess.run([*words, "--skip-done"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    inputs = [json.loads(line)["input"] for line in out.read_text().splitlines()]
+    assert inputs == [str(path) for path in paths]
+
+
+NO_NETWORK = """
+import sys
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo") and not isinstance(args[-1], (str, bytes)):
+        raise SystemExit(f"network: {event} {args}")
+sys.addaudithook(refuse)
+sys.argv = ["actcli", *sys.argv[1:]]
+from actcli.cli import main
+main()
+"""
+
+
+def test_a_run_never_uses_the_network(videos: Path, tmp_path: Path) -> None:
+    words = command(videos / "run.mp4", "--workers", "0", cache=tmp_path)[3:]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_NETWORK, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["label"] == "run"
+
+
+def test_python_without_a_main_guard_can_classify_with_workers(
+    videos: Path, cache: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import actcli\n"
+        f"for r in actcli.classify([{str(videos / 'wave.mp4')!r}], {LABELS!r}, model='demo',\n"
+        f"                         workers=2, use_cache=False):\n"
+        "    print(r.label)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout == "wave\n"

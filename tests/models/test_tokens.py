@@ -1,0 +1,98 @@
+"""Prompts as a text tower reads them: where passes end, and what does not fit."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from actcli.errors import ModelError, ResourceError
+from actcli.models.backbone import find_backbone
+from actcli.models.open_clip import OpenClipBackbone
+from actcli.models.tokens import pooled_positions
+from tests.models.tiny_models import LONG, PROMPTS
+
+Open = Callable[..., OpenClipBackbone]
+
+
+@pytest.mark.parametrize("family", ["vit", "custom", "eos"])
+@torch.no_grad()
+def test_cutting_passes_to_the_longest_prompt_is_exact(family: str, open_backbone: Open) -> None:
+    backbone = open_backbone(family)
+    short, end = backbone.token_embeddings(PROMPTS)
+    full, _ = backbone.token_embeddings([LONG, *PROMPTS])
+    assert short.shape[1] < full.shape[1] == backbone.context_length
+    expected = normalize(backbone.encode_tokens(full[1:], end))
+    actual = normalize(backbone.encode_tokens(short, end))
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_text_tower_that_looks_both_ways_is_never_cut(open_backbone: Open) -> None:
+    embeddings, end = open_backbone("siglip").token_embeddings(["run"])
+    assert embeddings.shape[1] == 16
+    assert end.tolist() == [15]
+
+
+@pytest.mark.parametrize(
+    ("text_cfg", "expected"),
+    [
+        ({}, [2, 1]),
+        ({"pool_type": "eos", "eos_id": 5}, [1, 2]),
+        ({"pool_type": "first"}, [0, 0]),
+        ({"pool_type": "last"}, [3, 3]),
+    ],
+)
+def test_the_config_says_which_token_is_pooled(
+    text_cfg: dict[str, object], expected: list[int]
+) -> None:
+    ids = torch.tensor([[8, 5, 9, 0], [8, 9, 5, 0]])
+    assert pooled_positions(ids, text_cfg).tolist() == expected
+
+
+def test_a_prompt_that_is_too_long_is_reported_once_with_what_is_read(
+    open_backbone: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone = open_backbone("vit")
+    with caplog.at_level(logging.WARNING):
+        backbone.encode_text([*PROMPTS, LONG])
+    read = "a video of a person walking and walking and walking and walking and walking"
+    assert [(c.prompt, c.read) for c in backbone.cut_prompts] == [(LONG, read)]
+    assert [r.name for r in caplog.records] == ["actcli.models.tokens"]
+    assert f"{backbone.spec.name} reads at most 16 tokens of a prompt; cut (1):" in caplog.text
+    assert f'"{read}"' in caplog.text
+
+
+def test_a_prompt_that_just_fits_is_not_reported(open_backbone: Open) -> None:
+    backbone = open_backbone("vit")
+    backbone.encode_text([LONG])
+    backbone.encode_text([" ".join(["run"] * 14)])
+    assert backbone.cut_prompts == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "error", "sentence"),
+    [
+        (None, ModelError, "the tokenizer org/name is not in"),
+        ("tokenizer.json", ResourceError, "its tokenizer needs the package transformers"),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_had_is_said(
+    file: str | None,
+    error: type[Exception],
+    sentence: str,
+    broken_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    config = broken_folder / "open_clip_config.json"
+    config.write_text(
+        config.read_text().replace('"heads"', '"hf_tokenizer_name": "org/name", "heads"')
+    )
+    if file:
+        (broken_folder / file).touch()
+    with pytest.raises(error, match=sentence):
+        OpenClipBackbone(find_backbone(f"local-dir:{broken_folder}")).encode_text(["run"])
