@@ -106,6 +106,10 @@ def command(
             help="continue or stop at the first video that can't be read.",
         ),
     ] = "continue",
+    dry_run: Annotated[
+        bool,
+        opt.option("--dry-run", panel=opt.OUTPUT_PANEL, help="Only list what would be classified."),
+    ] = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     frames: opt.Frames = 8,

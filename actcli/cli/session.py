@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 
 from actcli.config import ClassifyConfig
@@ -73,6 +75,9 @@ class Session:
             refs = self._refs(stack)
             task = Classification(self.labels, self.config)
             done = self._done(shape, task)
+            if self.flags["dry_run"]:
+                self._list(self._remaining(refs, done), task)
+                return
             writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
             self._write_all(task, self._remaining(refs, done), writer, total)
@@ -109,6 +114,17 @@ class Session:
                 self.counts.skipped += 1
             else:
                 yield ref
+
+    def _list(self, refs: Iterable[VideoRef], task: Classification) -> None:
+        """What a run would do: its inputs on stdout, the rest in one line on stderr."""
+        number = 0
+        for number, ref in enumerate(refs, start=1):
+            typer.echo(os.fsencode(ref.id))
+        labels, prompts = len(self.labels), len(task.prompts[0])
+        log.warning(
+            "would classify %d videos against %d labels (%d prompts each) with %s",
+            number, labels, prompts, task.spec.name,
+        )  # fmt: skip
 
     def _writer(self, shape: Format, task: Classification, stack: ExitStack) -> ResultWriter:
         top, path = self.config.top, self.flags["output"]

@@ -261,3 +261,13 @@ def test_a_typed_option_wins_over_one_from_the_environment(
     done = cli("classify", videos / "run.mp4", "--labels", LABELS, "--no-cache")
     assert (done.code, done.records[0]["label"]) == (0, "run")
     assert not done.records[0]["cached"]
+
+
+def test_a_dry_run_lists_what_it_would_classify_and_writes_nothing(
+    cli: Cli, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "preds.jsonl"
+    done = cli("classify", videos, "--labels", LABELS, "-o", out, "--dry-run")
+    assert [Path(line).name for line in done.out.splitlines()] == ["jump.mp4", "run.mp4", "wave.mp4"]
+    assert "3 videos against 3 labels" in done.err
+    assert not out.exists()
