@@ -129,7 +129,7 @@ class Classification:
 
     def _start_loader(self) -> Loader:
         from actcli.video.loader import Loader, auto_workers, window_size
-        from actcli.video.pool import ClipReader
+        from actcli.video.worker import ClipReader
 
         config = self.config
         read = ClipReader(config.sampling, self.spec.preprocessing, config.limits)

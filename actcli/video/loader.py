@@ -11,9 +11,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from actcli.errors import ResourceError, VideoError
-from actcli.types import Clip, Failure, VideoRef
-from actcli.video.pool import DecodePool, Read
+from actcli.errors import VideoError
+from actcli.types import Failure, VideoRef
+from actcli.video.pool import DecodePool
+from actcli.video.worker import Read, read_or_error
 
 
 class Idle:
@@ -58,8 +59,13 @@ class Loader:
         self._taken = 0
         self._ended = False
         self._error: Exception | None = None
+        """Raised by the requests: after the results that came before it."""
+        self._fatal: Exception | None = None
+        """Raised by the pool: at once."""
         self._closed = False
-        self._pool = DecodePool(workers, read, timeout_s, self._finish) if workers else None
+        self._pool = (
+            DecodePool(workers, read, timeout_s, self._finish, self._break) if workers else None
+        )
 
     def start(self) -> Loader:
         """Start the first worker now, so that it gets ready while the caller loads a model."""
@@ -97,28 +103,30 @@ class Loader:
     def _drain(self) -> Iterator[object]:
         while True:
             with self._condition:
-                if not self._condition.wait_for(self._has_news, IDLE_AFTER_S):
-                    item: object = IDLE
-                elif self._taken in self._results:
-                    item = self._results.pop(self._taken)
-                    ref = self._requests.pop(self._taken, None)
-                    self._taken += 1
-                    self._condition.notify_all()
-                    if isinstance(item, VideoError):
-                        assert ref is not None, "only videos fail"
-                        item = Failure(ref, item)
-                else:
-                    break
-            if isinstance(item, ResourceError):
-                raise item
+                item: object = IDLE
+                if self._condition.wait_for(self._has_news, IDLE_AFTER_S):
+                    if self._fatal is not None:
+                        raise self._fatal
+                    if self._taken not in self._results:
+                        break
+                    item = self._take()
             yield item
         if self._error is not None:
             raise self._error
 
+    def _take(self) -> object:
+        item = self._results.pop(self._taken)
+        ref = self._requests.pop(self._taken, None)
+        self._taken += 1
+        self._condition.notify_all()
+        if isinstance(item, VideoError):
+            assert ref is not None, "only videos fail"
+            return Failure(ref, item)
+        return item
+
     def _has_news(self) -> bool:
-        return self._taken in self._results or (
-            self._ended and self._taken >= self._fed
-        )
+        has_ended = self._ended and self._taken >= self._fed
+        return self._taken in self._results or has_ended or self._fatal is not None
 
     def _feed(self, requests: Iterator[object]) -> None:
         try:
@@ -145,13 +153,16 @@ class Loader:
         elif self._pool is not None:
             self._pool.submit(number, request)
         else:
-            from actcli.video.worker import read_or_error
-
             self._finish(number, read_or_error(request, self._read))
 
     def _finish(self, number: int, result: object) -> None:
         with self._condition:
-            self._results[self._taken if number < 0 else number] = result
+            self._results[number] = result
+            self._condition.notify_all()
+
+    def _break(self, error: Exception) -> None:
+        with self._condition:
+            self._fatal = error
             self._condition.notify_all()
 
 

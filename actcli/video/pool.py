@@ -21,13 +21,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actcli.errors import ResourceError, VideoError
-from actcli.types import Clip, Preprocessing, VideoRef
-
-if TYPE_CHECKING:
-    from actcli.config import LimitsConfig, SamplingConfig
+from actcli.types import Clip, VideoRef
+from actcli.video.worker import ClipHeader, Read, receive_clip, serve
 
 log = logging.getLogger("actcli.video.pool")
 
@@ -36,40 +34,7 @@ _MAX_FAILED_STARTS = 3
 # The fork server imports these once, so that each further worker starts in milliseconds.
 _PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch")
 
-Read = Callable[[VideoRef], Clip]
-Deliver = Callable[[int, Clip | VideoError | ResourceError], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ClipReader:
-    """How every clip of a run is read; travels to the workers without importing a decoder here."""
-
-    sampling: SamplingConfig
-    preprocessing: Preprocessing
-    limits: LimitsConfig
-
-    def __call__(self, ref: VideoRef) -> Clip:
-        """The clip of `ref`; raises VideoError."""
-        from actcli.video.clips import read_clip
-
-        return read_clip(ref, self.sampling, self.preprocessing, self.limits)
-
-    @property
-    def clip_bytes(self) -> int:
-        """Size of one clip's frames, V * T * 3 * X * X."""
-        side = self.preprocessing.size_px
-        return self.sampling.num_views * self.sampling.num_frames * 3 * side * side
-
-
-@dataclass(frozen=True, slots=True)
-class ClipHeader:
-    """A `Clip` without its pixels, which follow it through the pipe as raw bytes."""
-
-    shape: tuple[int, ...]
-    times_s: tuple[tuple[float, ...], ...]
-    start_s: float
-    end_s: float
-    warnings: tuple[str, ...]
+Deliver = Callable[[int, Clip | VideoError], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -87,13 +52,22 @@ class DecodePool:
     read: runs in the workers; picklable; raises VideoError for what can't be read.
     timeout_s: wall time for one job; a worker that takes longer is killed and replaced.
     deliver: called in the pool's thread with (job number, result) for every job, once.
+    fail: called there if the pool can't go on; then no more is delivered.
     """
 
-    def __init__(self, size: int, read: Read, timeout_s: float, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        size: int,
+        read: Read,
+        timeout_s: float,
+        deliver: Deliver,
+        fail: Callable[[Exception], None],
+    ) -> None:
         self._size = size
         self._read = read
         self._timeout_s = timeout_s
         self._deliver = deliver
+        self._fail = fail
         self._context: Any  # the two contexts share no base that has Process
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._context = multiprocessing.get_context("forkserver")
@@ -136,25 +110,29 @@ class DecodePool:
         self._wake_write.close()
 
     def _run(self) -> None:
-        while not self._closing:
-            try:
+        try:
+            while not self._closing:
                 self._assign()
-            except OSError as error:
-                self._give_up(ResourceError(f"decode workers: cannot start one ({error})"))
-                return
-            now = time.monotonic()
-            deadlines = [w.deadline for w in self._workers if w.job is not None or not w.ready]
-            timeout = max(0.0, min(deadlines) - now) if deadlines else None
-            ready = wait([self._wake_read, *(w.connection for w in self._workers)], timeout)
-            if self._closing:
-                return
-            if self._wake_read in ready:
-                self._wake_read.recv_bytes()
-            for worker in list(self._workers):
-                if worker.connection in ready:
-                    self._collect(worker)
-                elif time.monotonic() >= worker.deadline and (worker.job or not worker.ready):
-                    self._expire(worker)
+                self._wait()
+        except OSError as error:
+            self._fail(ResourceError(f"decode workers: cannot start one ({error})"))
+        except Exception as error:  # a consumer that waits must hear of it, whatever it is
+            self._fail(error)
+
+    def _wait(self) -> None:
+        """Wait for a result, a new job or a deadline, and deal with it."""
+        deadlines = [w.deadline for w in self._workers if w.job is not None or not w.ready]
+        timeout = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        ready = wait([self._wake_read, *(w.connection for w in self._workers)], timeout)
+        if self._closing:
+            return
+        if self._wake_read in ready:
+            self._wake_read.recv_bytes()
+        for worker in list(self._workers):
+            if worker.connection in ready:
+                self._collect(worker)
+            elif time.monotonic() >= worker.deadline and (worker.job or not worker.ready):
+                self._expire(worker)
 
     def _assign(self) -> None:
         """Hand queued jobs to idle workers, and start workers while more jobs wait than will."""
@@ -176,29 +154,19 @@ class DecodePool:
 
     def _collect(self, worker: _Worker) -> None:
         try:
-            message = worker.connection.recv()
-            if message == "ready":
-                worker.ready = True
-                self._failed_starts = 0
-                return
-            result = message if isinstance(message, VideoError) else self._receive(worker, message)
+            result = worker.connection.recv()
+            if isinstance(result, ClipHeader) and worker.job is not None:
+                result = receive_clip(worker.connection, result, worker.job[1])
         except (EOFError, OSError):
             self._bury(worker)
             return
-        assert worker.job is not None, "a result answers a job"
+        if worker.job is None:
+            assert result == "ready", "a worker without a job has nothing else to say"
+            worker.ready = True
+            self._failed_starts = 0
+            return
         number, worker.job = worker.job[0], None
         self._deliver(number, result)
-
-    @staticmethod
-    def _receive(worker: _Worker, header: object) -> Clip:
-        import numpy as np
-
-        assert isinstance(header, ClipHeader), "the pixels follow a header"
-        assert worker.job is not None
-        frames = np.empty(header.shape, dtype=np.uint8)
-        worker.connection.recv_bytes_into(frames.reshape(-1).data)
-        times = np.asarray(header.times_s)
-        return Clip(worker.job[1], frames, times, header.start_s, header.end_s, header.warnings)
 
     def _bury(self, worker: _Worker) -> None:
         """A worker died: its clip pays, and a new worker starts when there is work."""
@@ -215,11 +183,9 @@ class DecodePool:
         elif not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
-                self._give_up(
-                    ResourceError(
-                        f"decode workers: {self._failed_starts} died while starting ({how})",
-                        hint="try --workers 0, which decodes in the main process",
-                    )
+                raise ResourceError(
+                    f"decode workers: {self._failed_starts} died while starting ({how})",
+                    hint="try --workers 0, which decodes in the main process",
                 )
 
     def _expire(self, worker: _Worker) -> None:
@@ -235,13 +201,6 @@ class DecodePool:
         )
         self._deliver(worker.job[0], error)
 
-    def _give_up(self, error: ResourceError) -> None:
-        with self._lock:
-            jobs = list(self._jobs)
-            self._jobs.clear()
-        for number in [number for number, _ in jobs] or [-1]:
-            self._deliver(number, error)
-
     def _discard(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.process.kill()
@@ -251,7 +210,7 @@ class DecodePool:
     def _spawn(self) -> None:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_serve,
+            target=serve,
             args=(theirs, self._read),
             daemon=True,
             name="actcli-decode",
@@ -260,13 +219,6 @@ class DecodePool:
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, time.monotonic() + _STARTUP_S))
-
-
-def _serve(connection: Connection, read: Read) -> None:
-    """Runs in the child, where importing av and torch is wanted."""
-    from actcli.video.worker import serve
-
-    serve(connection, read)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actcli.errors import VideoError
+from actcli.errors import ResourceError, VideoError
 from actcli.types import Clip, Failure, VideoRef
 from actcli.video.loader import IDLE, Loader, window_size
 
@@ -97,6 +97,27 @@ def test_a_stuck_worker_does_not_delay_closing() -> None:
         assert next(item for item in stream if item is not IDLE)
         start = time.monotonic()
     assert time.monotonic() - start < 5
+
+
+class DiesOnArrival:
+    """A reader that ends the worker before it is ready."""
+
+    def __setstate__(self, state: object) -> None:
+        os._exit(7)
+
+    def __getstate__(self) -> int:
+        return 1
+
+    def __call__(self, ref: VideoRef) -> Clip:
+        raise AssertionError("never reached")
+
+
+def test_workers_that_cannot_start_are_a_resource_error() -> None:
+    with (
+        Loader(DiesOnArrival(), workers=2, timeout_s=9, window=4).start() as load,
+        pytest.raises(ResourceError, match=r"3 died while starting \(exit code 7\)"),
+    ):
+        list(load.load([VideoRef("0")]))
 
 
 def test_an_error_among_the_requests_is_raised_after_the_results_before_it() -> None:
