@@ -76,10 +76,9 @@ def _open(file: BinaryIO, limits: LimitsConfig) -> InputContainer:
             },
             metadata_errors="replace",
         )
-    except av.error.MemoryError:
-        raise
     except av.error.FFmpegError as error:
-        # Errors of the disk come as they are from our file object: this one is about content.
+        # Errors of the disk come as they are from our file object: this one is about content, and
+        # so is a lack of memory for what a header asks.
         raise explain_unopened(file) from error
 
 

@@ -36,10 +36,11 @@ def test_an_mp4_without_its_index_is_truncated(numbered: Make) -> None:
     assert caught.value.kind == "truncated"
 
 
-def test_an_mp4_with_a_damaged_index_is_unreadable(numbered: Make) -> None:
+@pytest.mark.parametrize("box", [b"stsc", b"stsd", b"stts"])
+def test_an_mp4_with_a_damaged_index_is_unreadable(numbered: Make, box: bytes) -> None:
     data = bytearray(numbered("a.mp4").read_bytes())
-    index = data.index(b"moov")
-    data[index + 4 : index + 40] = bytes([255] * 36)
+    table = data.index(box)
+    data[table + 8 : table + 12] = bytes([255] * 4)
     with pytest.raises(VideoError, match="index of this MP4 file is damaged") as caught:
         probe(io.BytesIO(bytes(data)))
     assert caught.value.kind == "unreadable"
