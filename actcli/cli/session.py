@@ -117,13 +117,13 @@ class Session:
 
     def _list(self, refs: Iterable[VideoRef], task: Classification) -> None:
         """What a run would do: its inputs on stdout, the rest in one line on stderr."""
-        number = 0
-        for number, ref in enumerate(refs, start=1):
-            typer.echo(os.fsencode(ref.id))
+        names = [ref.id for ref in refs]
+        for name in names:
+            typer.echo(os.fsencode(name))
         labels, prompts = len(self.labels), len(task.prompts[0])
         log.warning(
             "would classify %d videos against %d labels (%d prompts each) with %s",
-            number, labels, prompts, task.spec.name,
+            len(names), labels, prompts, task.spec.name,
         )  # fmt: skip
 
     def _writer(self, shape: Format, task: Classification, stack: ExitStack) -> ResultWriter:
