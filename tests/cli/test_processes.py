@@ -25,6 +25,14 @@ def command(*args: object, cache: Path) -> list[str]:
     return [sys.executable, "-m", "actcli", *map(str, words)]
 
 
+@pytest.fixture(autouse=True)
+def heed_ctrl_c() -> Iterator[None]:
+    """Shells start what runs in their background with SIGINT ignored, and children inherit it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def streaming(videos: Path, cache: Path) -> Iterator[subprocess.Popen[str]]:
     """A run that has printed one record and waits for more paths on stdin."""
