@@ -17,7 +17,6 @@ from actcli.models.model_config import WHAT_TO_TYPE
 
 _TIMEOUTS: Final = {"TimeoutException", "TimeoutError"}
 _BROKEN: Final = {"NetworkError", "RemoteProtocolError", "ProtocolError", "ConnectionError"}
-_READ_ONLY: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -56,7 +55,7 @@ def is_broken_transfer(error: BaseException) -> bool:
 def explain(error: BaseException, wanted: Wanted, settings: HubSettings) -> ActcliError:
     """The error that a user should see for one of the client's."""
     names, status = class_names(error), status_of(error)
-    if isinstance(error, OSError) and error.errno in _READ_ONLY | _FULL:
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
         return _explain_disk(error, wanted, settings)
     if "GatedRepoError" in names:
         return ModelError(

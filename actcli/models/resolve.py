@@ -154,6 +154,7 @@ def refuse_licence(name: str, licence: str, wanted: Collection[str]) -> None:
 def _download(source: Source, hub: Hub, licences: Collection[str]) -> BackboneSpec:
     """Small files first: what they say may spare the large one."""
     fetch = partial(hub.fetch, source.repository)
+    weights_name = "" if source.needs_config else _find_weights(source, hub)
     stated = fetch(CONFIG_NAME)
     if source.needs_config:
         if stated is None:
@@ -163,21 +164,28 @@ def _download(source: Source, hub: Hub, licences: Collection[str]) -> BackboneSp
             )
         fetch(_CARD)
         refuse_licence(source.name, _licence(source, stated.parent), licences)
+        weights_name = _find_weights(source, hub)
     if stated is not None:
         refuse_foreign_towers(source.name, _config(source, stated.parent)["model_cfg"])
-    where = _download_tokenizer(source, hub, stated)
-    found = (fetch(file, reports=True) for file in source.weight_names)
-    weights = next((path for path in found if path is not None), None)
-    if weights is None:
-        raise ModelError(
-            f"{source.name}: {source.repository} has no safetensors weights (expected "
-            f"{source.weight_names[0]}), and pickled ones, which can run code, are never read",
-            hint="see other models: actcli models list",
-        )
+    tokenizer = _download_tokenizer(source, hub, stated)
+    weights = fetch(weights_name, reports=True)
+    assert weights is not None, "it was there a moment ago"
     folder = weights.parent
     if stated is not None and stated.parent != folder:  # the repository moved on meanwhile
         fetch(CONFIG_NAME, revision=folder.name)
-    return _make(source, folder, weights, where, _config(source, folder))
+    return _make(source, folder, weights, tokenizer, _config(source, folder))
+
+
+def _find_weights(source: Source, hub: Hub) -> str:
+    """The name of the weight file in a repository."""
+    for name in source.weight_names:
+        if hub.look_up(source.repository, name) is not None:
+            return name
+    raise ModelError(
+        f"{source.name}: {source.repository} has no safetensors weights (expected "
+        f"{source.weight_names[0]}), and pickled ones, which can run code, are never read",
+        hint="see other models: actcli models list",
+    )
 
 
 def _download_tokenizer(source: Source, hub: Hub, stated: Path | None) -> Path | None:
