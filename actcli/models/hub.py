@@ -17,6 +17,7 @@ from actcli.models.hub_cache import (
     content_digest,
     is_digest,
     remove_file,
+    remove_leftovers,
     repository_folder,
 )
 from actcli.models.hub_client import DownloadReport, bar_class, client, within
@@ -26,6 +27,7 @@ from actcli.models.hub_errors import (
     explain,
     is_broken_transfer,
     is_missing_file,
+    no_hub,
 )
 
 log = logging.getLogger("actcli.models.hub")
@@ -95,10 +97,7 @@ class Hub:
                 return None
             raise self._explain(error, repository, file) from error
         if not found.commit_hash or not found.etag:
-            raise ModelError(
-                f"{self.name}: {settings.endpoint} does not answer as a model hub does",
-                hint="check HF_ENDPOINT, and that no login page stands between",
-            )
+            raise no_hub(self.name, settings)
         return RemoteFile(found.size, found.etag, found.commit_hash)
 
     def fetch(
@@ -116,6 +115,7 @@ class Hub:
             return None
         self._check_space(remote)
         if reports:
+            remove_leftovers(self.settings.cache_dir, repository)
             self._begin(remote)
         try:
             for attempt in range(1, _ATTEMPTS + 1):

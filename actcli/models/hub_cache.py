@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 DEFAULT_ENDPOINT: Final = "https://huggingface.co"
+_LEFT_S: Final = 3600
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
 
@@ -89,3 +91,16 @@ def remove_file(path: Path) -> None:
     content = path.resolve()
     path.unlink(missing_ok=True)
     content.unlink(missing_ok=True)
+
+
+def remove_leftovers(cache_dir: Path, repository: str) -> None:
+    """Remove what downloads that were killed have left: the client never takes them up again.
+
+    One that is still going on has written within the hour.
+    """
+    for path in (repository_folder(cache_dir, repository) / "blobs").glob("*.incomplete"):
+        try:
+            if time.time() - path.stat().st_mtime > _LEFT_S:
+                path.unlink()
+        except OSError:
+            continue  # somebody else was faster, or has the right to

@@ -43,8 +43,7 @@ def status_of(error: BaseException) -> int | None:
 
 def is_missing_file(error: BaseException) -> bool:
     """Whether the repository is there and the file is not."""
-    other = {"RepositoryNotFoundError", "RevisionNotFoundError"}
-    return status_of(error) == 404 and not class_names(error) & other
+    return "RemoteEntryNotFoundError" in class_names(error)
 
 
 def is_broken_transfer(error: BaseException) -> bool:
@@ -69,13 +68,16 @@ def explain(error: BaseException, wanted: Wanted, settings: HubSettings) -> Actc
             "or not for everybody",
             hint="check its name; for a private one: export HF_TOKEN=your_token",
         )
+    if "RevisionNotFoundError" in names:
+        return ModelError(
+            f"{wanted.name}: there is nothing in {wanted.repository} yet",
+            hint="choose another: actcli models list",
+        )
+    # A hub says in a header of its own what it doesn't have.
+    if status == 404 or names & {"FileMetadataError", "LocalEntryNotFoundError"}:
+        return no_hub(wanted.name, settings)
     if status is not None:
         return _explain_status(status, wanted, settings)
-    if "FileMetadataError" in names or "LocalEntryNotFoundError" in names:
-        return ModelError(
-            f"{wanted.name}: {settings.endpoint} does not answer as a model hub does",
-            hint="check HF_ENDPOINT, and that no login page stands between",
-        )
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
         return bad_endpoint(settings)
     if is_broken_transfer(error) and "ConnectError" not in names:
@@ -104,6 +106,14 @@ def forbidden(wanted: Wanted, settings: HubSettings) -> ModelError:
     )
 
 
+def no_hub(name: str, settings: HubSettings) -> ModelError:
+    """The error for an address where something else answers."""
+    return ModelError(
+        f"{name}: {settings.endpoint} does not answer as a model hub does",
+        hint="check HF_ENDPOINT, and that no login page stands between",
+    )
+
+
 def bad_endpoint(settings: HubSettings) -> ModelError:
     """The error for an address of the hub that is none."""
     return ModelError(
@@ -124,11 +134,6 @@ def _explain_status(status: int, wanted: Wanted, settings: HubSettings) -> Model
         return ModelError(
             f"{wanted.name}: {host} does not let us read {wanted.repository} (403)",
             hint="export HF_TOKEN=your_token, one that may read this repository",
-        )
-    if status == 404:  # a missing file is none of our errors: it is tried under another name
-        return ModelError(
-            f"{wanted.name}: {host} has {wanted.repository}, but nothing in it yet (404)",
-            hint="choose another: actcli models list",
         )
     if status == 429:
         return ModelError(

@@ -15,7 +15,7 @@ import pytest
 
 from actcli.errors import ActcliError, ModelError, ResourceError
 from actcli.models.backbone import BackboneSpec
-from actcli.models.hub_cache import HubSettings, snapshots
+from actcli.models.hub_cache import HubSettings, repository_folder, snapshots
 from actcli.models.hub_errors import Wanted, explain
 from actcli.models.resolve import resolve_backbone
 from tests.models.hub_server import (
@@ -194,6 +194,8 @@ def test_transfers_that_always_break_off_end_with_a_sentence(
         (Faults(status=429), "too many requests", "wait some minutes"),
         (Faults(status=500), r"has trouble of its own \(500\)", "try again later"),
         (Faults(status=503), r"has trouble of its own \(503\)", "try again later"),
+        (Faults(status=404, code="RevisionNotFound"), "there is nothing in org/tiny yet", "list"),
+        (Faults(status=404), "does not answer as a model hub does", "check HF_ENDPOINT"),
         (Faults(no_commit=True), "does not answer as a model hub does", "check HF_ENDPOINT"),
     ],
 )
@@ -318,9 +320,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told(settings: HubSettings) -> None:
     assert "the disk is full" in error.message
 
 
-def test_two_processes_at_once_both_end_right(hub: HubServer, settings: HubSettings) -> None:
-    hub.repositories["org/tiny"] = tiny_repository(2 << 20)
-    hub.faults = Faults(bytes_per_s=2 << 20)
+def resolve_in_two_processes(hub: HubServer, settings: HubSettings) -> list[tuple[int, str]]:
     code = (
         "from pathlib import Path\n"
         "from actcli.models.hub_cache import HubSettings\n"
@@ -328,15 +328,45 @@ def test_two_processes_at_once_both_end_right(hub: HubServer, settings: HubSetti
         f"s = HubSettings(Path({str(settings.cache_dir)!r}), endpoint={hub.endpoint!r})\n"
         f"print(resolve_backbone({NAME!r}, s).weights_path)"
     )
+    command = [sys.executable, "-c", code]
     both = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
     ]
-    printed = {process.communicate(timeout=60)[0].strip() for process in both}
-    assert [process.returncode for process in both] == [0, 0]
+    printed = [process.communicate(timeout=60)[0] for process in both]
+    return [(process.returncode, out) for process, out in zip(both, printed, strict=True)]
+
+
+def test_two_processes_at_once_download_once(hub: HubServer, settings: HubSettings) -> None:
+    hub.repositories["org/tiny"] = tiny_repository(2 << 20)
+    hub.faults = Faults(bytes_per_s=2 << 20)
+    first, second = resolve_in_two_processes(hub, settings)
+    assert first == second
+    path = Path(first[1].splitlines()[-1])
+    assert path.read_bytes() == hub.repositories["org/tiny"][WEIGHTS]
     assert hub.transfers().count(WEIGHTS) == 1
-    assert Path(printed.pop()).read_bytes() == hub.repositories["org/tiny"][WEIGHTS]
-    assert printed == set()
+
+
+def test_two_processes_at_once_both_refuse_a_flipped_bit(
+    hub: HubServer, settings: HubSettings
+) -> None:
+    hub.repositories["org/tiny"] = tiny_repository(2 << 20)
+    hub.faults = Faults(bytes_per_s=2 << 20, flip=True)
+    for code, out in resolve_in_two_processes(hub, settings):
+        assert code == 1
+        assert "was damaged on its way and is removed" in out
+    assert kept_files(settings) == set()
+
+
+def test_what_killed_downloads_left_is_removed_when_it_is_old(settings: HubSettings) -> None:
+    blobs = repository_folder(settings.cache_dir, "org/tiny") / "blobs"
+    blobs.mkdir(parents=True)
+    for name, age_s in (("old", 4000), ("going-on", 10)):
+        path = blobs / f"{name}.incomplete"
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age_s,) * 2)
+    resolve(settings)
+    assert [path.name for path in blobs.glob("*.incomplete")] == ["going-on.incomplete"]
 
 
 def test_the_client_is_left_as_it_was(settings: HubSettings) -> None:
