@@ -139,8 +139,9 @@ class Cache:
             self._memo[name] = (identity, digest)
         elif time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
             # A file that changes within the clock's grain could keep its identity.
-            self._write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)",
-                        (name, *identity, digest))
+            self._write(
+                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", (name, *identity, digest)
+            )
         return digest
 
     def _read(self, query: str, values: tuple[Any, ...]) -> Any:

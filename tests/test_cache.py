@@ -133,6 +133,7 @@ def test_the_oldest_entries_go_first_when_the_bound_is_reached(
 
 def test_threads_share_one_cache(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
+
         def write(thread: int) -> None:
             for number in range(100):
                 cache.put(make_key({"t": thread, "n": number}), bytes([thread]), {})

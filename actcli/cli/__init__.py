@@ -140,4 +140,7 @@ def root(
 def main() -> None:
     """Entry point of the `actcli` program."""
     signal.signal(signal.SIGTERM, _terminate)
-    app(prog_name="actcli")
+    try:
+        app(prog_name="actcli")
+    except KeyboardInterrupt:  # before or after the command itself
+        _leave(130, "interrupted")

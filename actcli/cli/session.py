@@ -139,14 +139,13 @@ class Session:
 
     def _list(self, refs: Iterable[VideoRef], model: str) -> None:
         """What a run would do: its inputs on stdout, the rest in one line on stderr."""
-        number = 0
-        for ref in refs:
-            typer.echo(os.fsencode(ref.id))
-            number += 1
+        names = [ref.id for ref in refs]
+        for name in names:
+            typer.echo(os.fsencode(name))
         prompts = build_prompts(self.labels, self.config.templates)
         log.warning(
             "would classify %d videos against %d labels (%d prompts each) with %s",
-            number, len(self.labels), len(prompts[0]), model,
+            len(names), len(self.labels), len(prompts[0]), model,
         )  # fmt: skip
 
     def _writer(self, shape: Format, task: Classification, stack: ExitStack) -> ResultWriter:

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -205,7 +205,9 @@ def plan_removal(settings: HubSettings, repository: str) -> Removal | None:
     for found in info.repos:
         if (found.repo_type, found.repo_id) == ("model", repository):
             commits = [revision.commit_hash for revision in found.revisions]
-            strategy = info.delete_revisions(*commits)
+            # Copies of a repository share its commits, and the client removes whichever it meets.
+            only = replace(info, repos=frozenset({found}))
+            strategy = only.delete_revisions(*commits)
             return Removal(strategy.expected_freed_size, folder, strategy.execute)
     # Only what an interrupted download left: the client counts that as damage, and skips it.
     left = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,16 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all, so that most commands compute little."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Commands send the package's messages to stderr; other tests look for them elsewhere."""
+    root = logging.getLogger("actcli")
+    before = root.level, root.propagate, root.handlers[:]
+    yield
+    root.setLevel(before[0])
+    root.propagate, root.handlers[:] = before[1:]
 
 
 @pytest.fixture

@@ -268,6 +268,10 @@ def test_a_dry_run_lists_what_it_would_classify_and_writes_nothing(
 ) -> None:
     out = tmp_path / "preds.jsonl"
     done = cli("classify", videos, "--labels", LABELS, "-o", out, "--dry-run")
-    assert [Path(line).name for line in done.out.splitlines()] == ["jump.mp4", "run.mp4", "wave.mp4"]
+    assert [Path(line).name for line in done.out.splitlines()] == [
+        "jump.mp4",
+        "run.mp4",
+        "wave.mp4",
+    ]
     assert "3 videos against 3 labels" in done.err
     assert not out.exists()

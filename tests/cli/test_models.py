@@ -218,11 +218,16 @@ def test_rm_asks_first_and_where_nobody_can_answer_it_needs_yes(
     assert cli("models", "rm", NAME, "--yes").code == 4
 
 
-def test_rm_leaves_other_repositories_alone(cli: Cli, hub: HubServer, tmp_path: Path) -> None:
-    cli("models", "pull", NAME)
-    cli("models", "pull", "paper")
-    cli("models", "rm", NAME, "--yes")
-    assert (snapshot(tmp_path, PAPER) / WEIGHTS).exists()
+def test_rm_leaves_copies_of_the_same_commit_alone(
+    cli: Cli, hub: HubServer, tmp_path: Path
+) -> None:
+    copies = [f"org/copy{number}" for number in range(4)]
+    for repository in (*copies, "org/tiny"):
+        hub.repositories[repository] = tiny_repository()
+        cli("models", "pull", f"hf-hub:{repository}")
+    assert "removed" in cli("models", "rm", NAME, "--yes").err
+    assert not snapshot(tmp_path).exists()
+    assert all((snapshot(tmp_path, copy) / WEIGHTS).exists() for copy in copies)
 
 
 def test_rm_takes_away_what_an_interrupted_download_left(

@@ -66,6 +66,21 @@ def test_a_signal_ends_the_run_orderly(
     assert group_is_gone(streaming.pid)
 
 
+@pytest.mark.parametrize("delay_s", [0.4, 0.8, 1.6])
+def test_ctrl_c_while_everything_starts_is_as_orderly(tmp_path: Path, delay_s: float) -> None:
+    process = subprocess.Popen(
+        command("-", cache=tmp_path), text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    time.sleep(delay_s)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert all(json.loads(line) for line in out.splitlines())
+    assert group_is_gone(process.pid)
+
+
 def test_a_killed_run_leaves_no_worker_behind(streaming: subprocess.Popen[str]) -> None:
     streaming.kill()
     streaming.wait()

@@ -124,7 +124,7 @@ def test_an_unknown_option_is_a_usage_error_with_the_close_name(clips: list[str]
 
 
 def test_a_bad_value_names_the_flag() -> None:
-    with pytest.raises(UsageError, match="--frames: .*got 0"):
+    with pytest.raises(UsageError, match=r"--frames: .*got 0"):
         with_options(ClassifyConfig(), {"num_frames": 0})
 
 

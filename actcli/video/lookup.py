@@ -1,0 +1,94 @@
+"""Find frames by their time, decoding only from the key frame before each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from actcli.video.reader import Convert, Reader
+from actcli.video.streams import codec_name, format_name, pixel_aspect
+from actcli.video.timeline import Packets, Segment, plan_segments
+
+# Reading on is cheaper than a seek, which throws away the decoder's state, over so few packets.
+MERGE_GAP = 12
+# Containers that store each packet's time of showing and find a key frame by it.
+_EXACT_FORMATS = frozenset({"mov", "matroska"})
+# Codecs of which every packet in those containers holds exactly one shown frame.
+_EXACT_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
+# Codecs whose decoder leaves out, on request, pictures that no other refers to.
+_SKIPPING_CODECS = frozenset({"h264", "hevc"})
+_PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE; a lone field of a frame must not be left out
+# A decoder holds back fewer frames than this to put them in order.
+_REORDER_PACKETS = 64
+
+
+class UnreliableError(Exception):
+    """The packets promised something that the decoder did not keep."""
+
+
+def can_look_up(reader: Reader, packets: Packets) -> bool:
+    """Whether packets tell exactly which frames are shown when, and key frames can be sought."""
+    return (
+        format_name(reader.container) in _EXACT_FORMATS
+        and codec_name(reader.stream) in _EXACT_CODECS
+        and packets.has_exact_times()
+    )
+
+
+def look_up(
+    reader: Reader, packets: Packets, wanted: Sequence[int], convert: Convert, *, merge_gap: int
+) -> dict[int, NDArray[np.uint8]]:
+    """The wanted frames by their index among the shown ones.
+
+    merge_gap: read on instead of seeking if the next key frame is at most so many packets away
+    Raises UnreliableError if a frame is not found at its time or anything is damaged on the way.
+    """
+    shown = packets.shown()
+    index_of = {int(packets.pts[shown[index]]): index for index in wanted}
+    frames: dict[int, NDArray[np.uint8]] = {}
+    for segment in plan_segments(packets, [int(shown[index]) for index in wanted], merge_gap):
+        for frame in _decode_segment(reader, packets, segment):
+            assert frame.pts is not None
+            frames[index_of[frame.pts]] = convert(frame, pixel_aspect(reader.stream))
+    return frames
+
+
+def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Iterator[VideoFrame]:
+    """The frames of a segment at its wanted times, as they leave the decoder."""
+    missing = set(segment.wanted)
+    context = reader.stream.codec_context
+    # PyAV tells the order of fields from 18.1 on; before, nothing is left out.
+    is_progressive = getattr(context, "field_order", None) == _PROGRESSIVE
+    can_skip = is_progressive and codec_name(reader.stream) in _SKIPPING_CODECS
+    try:
+        reader.seek(int(packets.pts[segment.first]))
+    except av.error.FFmpegError as error:
+        raise UnreliableError("a seek failed") from error
+    for position, packet in enumerate(reader.packets(), segment.first):
+        if packet.pts != packets.pts[position]:
+            raise UnreliableError("a seek led elsewhere")
+        if can_skip:
+            context.skip_frame = "DEFAULT" if packet.pts in missing else "NONREF"
+        yield from _take(reader, reader.decode(packet), missing)
+        if not missing:
+            return
+        if position > segment.last + _REORDER_PACKETS:
+            break
+    yield from _take(reader, reader.decode(None), missing)
+    if missing:
+        raise UnreliableError("a listed frame does not appear")
+
+
+def _take(reader: Reader, frames: list[VideoFrame], missing: set[int]) -> Iterator[VideoFrame]:
+    if reader.decode_errors or reader.is_cut_off:
+        raise UnreliableError("a packet is damaged")
+    for frame in frames:
+        if frame.pts in missing:
+            if frame.is_corrupt:
+                raise UnreliableError("a wanted frame is damaged")
+            missing.remove(frame.pts)
+            yield frame

@@ -1,0 +1,51 @@
+"""What is installed: every data file travels, weights stay small, the tree stays as planned."""
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TOP_LEVEL = {
+    ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
+    "README.md", "actcli", "examples", "pyproject.toml", "tests",
+}  # fmt: skip
+DEPENDENCIES = {
+    "typer", "torch", "open_clip_torch", "av", "rich", "pydantic", "safetensors", "numpy", "pillow",
+    "huggingface_hub", "tqdm",
+}  # fmt: skip
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [Path(line) for line in done.stdout.splitlines()]
+
+
+def test_every_data_file_of_the_package_is_installed() -> None:
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["actcli"]
+    for path in tracked():
+        if path.parts[0] == "actcli" and path.suffix != ".py":
+            inside = path.relative_to("actcli")
+            assert any(inside.match(pattern) for pattern in patterns), path
+
+
+def test_the_top_level_holds_only_what_the_plan_names() -> None:
+    assert {path.parts[0] for path in tracked()} == TOP_LEVEL
+
+
+def test_no_tracked_file_is_large() -> None:
+    sizes = {path: (ROOT / path).stat().st_size for path in tracked()}
+    weights = {path for path in sizes if path.suffix == ".safetensors"}
+    assert all(sizes[path] <= 8_000_000 for path in weights)
+    assert all(size <= 300_000 for path, size in sizes.items() if path not in weights)
+
+
+def test_no_dependency_appears_without_a_reason() -> None:
+    names = {line.split(">")[0].split("<")[0] for line in PROJECT["project"]["dependencies"]}
+    assert names == DEPENDENCIES
