@@ -64,6 +64,9 @@ class ClassifyConfig(Config):
     limits: LimitsConfig = LimitsConfig()
     run: RunConfig = RunConfig()
     offline: bool = False
+    """Use models that are here only."""
+    require_license: tuple[str, ...] = ()
+    """Licences that the model may have, in lower case; `permissive` is all of that kind."""
 
     @model_validator(mode="after")
     def _templates_have_one_slot(self) -> ClassifyConfig:

@@ -215,3 +215,31 @@ class Run:
     started: str
     """UTC, ISO 8601"""
     notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is known of a model by its name, whether or not it is here."""
+
+    name: str
+    alias: str | None
+    licence: str
+    permissive: bool
+    """Whether the licence lets the weights be used for anything."""
+    num_bytes: int | None
+    """Of the weights: measured where they are here, else estimated from their number."""
+    context_length: int | None
+    input_px: int | None
+    resize: str | None
+    folder: str | None
+    """Where its files are; None if it isn't here."""
+    refused: str | None = None
+    """Why this version can't use it, if it can't."""
+    repository: str | None = None
+    commit: str | None = None
+    activation: str | None = None
+    embed_dim: int | None = None
+    score_kind: str | None = None
+    interpolation: str | None = None
+    tokenizer: str | None = None
+    """Of Hugging Face, where it isn't open_clip's own."""

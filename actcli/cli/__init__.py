@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from actcli.cli import classify, demo, doctor
+from actcli.cli import classify, demo, doctor, models
 from actcli.errors import ActcliError
 
 EXIT_CODES = (
@@ -91,6 +91,22 @@ for _command in (classify, demo, doctor):
         short_help=(_command.command.__doc__ or "").split("\n")[0].rstrip("."),
         epilog=EXIT_CODES,
     )(_command.command)
+
+
+models_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", epilog=EXIT_CODES)
+for _name, _subcommand in models.SUBCOMMANDS.items():
+    models_app.command(
+        _name,
+        help=_help(_subcommand),
+        short_help=(_subcommand.__doc__ or "").split("\n")[0].rstrip("."),
+        epilog=EXIT_CODES,
+    )(_subcommand)
+app.add_typer(
+    models_app,
+    name="models",
+    help=_help(models.group),
+    short_help=(models.group.__doc__ or "").split("\n")[0].rstrip("."),
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -126,6 +126,7 @@ def command(
     cache_dir: opt.CacheDir = None,
     no_cache: opt.NoCache = False,
     offline: opt.Offline = False,
+    require_license: opt.RequireLicense = None,
     seed: opt.Seed = 0,
 ) -> None:
     """Score videos against words, with no training.
@@ -220,5 +221,6 @@ def _config(flags: dict[str, Any]) -> ClassifyConfig:
         "max_duration_s": flags["max_duration"],
         "timeout_s": flags["timeout"],
         "use_cache": not flags["no_cache"],
+        "require_license": opt.licences(flags["require_license"]),
     }
     return with_options(ClassifyConfig(), options)

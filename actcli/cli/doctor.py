@@ -86,6 +86,13 @@ def _model() -> Iterator[str]:
     spec = find_backbone("demo")
     size = spec.weights_path.stat().st_size / 1e6
     yield f"demo: {size:.1f} MB, {spec.preprocessing.size_px} px, {spec.weights_path}"
+    from actcli.tasks.models import hub_settings, list_models
+
+    settings = hub_settings()
+    here = sum(info.folder is not None for info in list_models(settings))
+    token = "with a token" if settings.token else "without a token"
+    state = "offline" if settings.offline else settings.endpoint
+    yield f"hub: {state}, {token}; {here} models in {settings.cache_dir}"
 
 
 def _cache(cache_dir: str | None) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actcli.errors import UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -44,17 +46,27 @@ def start_messages(*, quiet: bool, verbose: bool = False) -> Console:
     return console
 
 
-def _models() -> Iterable[str]:
-    from actcli.models.backbone import ALIASES, LOCAL_PREFIX
+def licences(text: str | None) -> tuple[str, ...]:
+    """The licences that --require-license names, in lower case."""
+    names = tuple(name.strip().lower() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise UsageError("--require-license: names no licence", hint="--require-license permissive")
+    return names
 
-    return ("demo", LOCAL_PREFIX, *ALIASES)
+
+def model_names() -> Iterable[str]:
+    """What `--model` takes, for completion."""
+    from actcli.models.backbone import LOCAL_PREFIX
+    from actcli.models.catalog import ALIASES, HUB_PREFIX, entries
+
+    return ("demo", LOCAL_PREFIX, HUB_PREFIX, *ALIASES, *entries())
 
 
 Model = Annotated[
     str,
     option(
-        "--model", "-m", panel=MODEL_PANEL, autocompletion=complete(_models),
-        help="`demo`, or `local-dir:PATH` of an open_clip model.",
+        "--model", "-m", panel=MODEL_PANEL, autocompletion=complete(model_names),
+        help="default, fast, best, paper, demo, ViT-B-16/openai, hf-hub:org/name, local-dir:PATH.",
     ),
 ]  # fmt: skip
 Device = Annotated[
@@ -97,6 +109,13 @@ NoCache = Annotated[
     bool, option("--no-cache", panel=MODEL_PANEL, help="Neither read nor write that cache.")
 ]
 Offline = Annotated[bool, option("--offline", panel=MODEL_PANEL, help="Never use the network.")]
+RequireLicense = Annotated[
+    str | None,
+    option(
+        "--require-license", panel=MODEL_PANEL,
+        help="Refuse a model of another licence: mit,apache-2.0 or permissive.",
+    ),
+]  # fmt: skip
 Seed = Annotated[int, option("--seed", panel=MODEL_PANEL, help="Recorded with the results.")]
 Frames = Annotated[int, option("--frames", panel=SAMPLING_PANEL, help="Frames per clip.")]
 Views = Annotated[

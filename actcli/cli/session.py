@@ -20,14 +20,18 @@ from rich.console import Console
 from actcli.config import ClassifyConfig
 from actcli.data.inputs import count_known, expand_inputs
 from actcli.data.labels import LabelSet
-from actcli.errors import InputError, PartialFailure, ResourceError, VideoError
+from actcli.data.prompts import build_prompts
+from actcli.errors import InputError, ModelError, PartialFailure, ResourceError, VideoError
 from actcli.render.console import console_for_rows, is_terminal, printable
+from actcli.render.download import DownloadView
 from actcli.render.files import Format, ResultWriter, choose_format, open_writer, write_sidecar
+from actcli.render.models import size_text
 from actcli.render.progress import ProgressBar, wants_progress
 from actcli.render.records import run_record
 from actcli.render.resume import Done, load_done
 from actcli.render.table import TableWriter
 from actcli.tasks.classify import Classification
+from actcli.tasks.models import describe_model, hub_settings
 from actcli.types import Failure, Prediction, VideoRef
 
 log = logging.getLogger("actcli.cli.session")
@@ -73,10 +77,15 @@ class Session:
         started = time.monotonic()
         with ExitStack() as stack:
             refs = self._refs(stack)
-            task = Classification(self.labels, self.config)
+            missing = self._missing_model() if self.flags["dry_run"] else None
+            if missing is not None:
+                self._list(refs, missing)
+                return
+            view = DownloadView(self.console, enabled=not self.flags["quiet"])
+            task = Classification(self.labels, self.config, view)
             done = self._done(shape, task)
             if self.flags["dry_run"]:
-                self._list(self._remaining(refs, done), task)
+                self._list(self._remaining(refs, done), task.spec.name)
                 return
             writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
@@ -103,6 +112,19 @@ class Session:
             limit=self.flags["limit"],
         )
 
+    def _missing_model(self) -> str | None:
+        """The name of the model if a run would download it first; a dry run doesn't."""
+        info = describe_model(self.config.model, hub_settings())
+        if info.folder is not None:
+            return None
+        if self.flags["skip_done"]:
+            raise ModelError(
+                f"{info.name}: not downloaded, so what is done already can't be told",
+                hint=f"actcli models pull {info.name}",
+            )
+        log.warning("would first download %s (%s)", info.name, size_text(info) or "size unknown")
+        return info.name
+
     def _done(self, shape: Format, task: Classification) -> Done | None:
         if not self.flags["skip_done"]:
             return None
@@ -115,15 +137,15 @@ class Session:
             else:
                 yield ref
 
-    def _list(self, refs: Iterable[VideoRef], task: Classification) -> None:
+    def _list(self, refs: Iterable[VideoRef], model: str) -> None:
         """What a run would do: its inputs on stdout, the rest in one line on stderr."""
         names = [ref.id for ref in refs]
         for name in names:
             typer.echo(os.fsencode(name))
-        labels, prompts = len(self.labels), len(task.prompts[0])
+        prompts = build_prompts(self.labels, self.config.templates)
         log.warning(
             "would classify %d videos against %d labels (%d prompts each) with %s",
-            len(names), labels, prompts, task.spec.name,
+            len(names), len(self.labels), len(prompts[0]), model,
         )  # fmt: skip
 
     def _writer(self, shape: Format, task: Classification, stack: ExitStack) -> ResultWriter:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from actcli.errors import ModelError, close_names, shorten_list
+from actcli.errors import ModelError
+from actcli.models.catalog import HUB_PREFIX, refuse_unknown
 from actcli.models.model_config import (
     CONFIG_NAME,
     WHAT_TO_TYPE,
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
 
 Part = Literal["image", "text", "scale"]
 
-ALIASES: Final[Mapping[str, str]] = {
-    "default": "PE-Core-B-16/meta",
-    "fast": "ViT-B-32/datacomp_xl_s13b_b90k",
-    "best": "PE-Core-L-14-336/meta",
-    "paper": "ViT-B-16/openai",
-}
 LOCAL_PREFIX: Final = "local-dir:"
 TOKENIZER_NAMES: Final = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt")
 _DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"
@@ -64,6 +58,10 @@ class BackboneSpec:
     """Of a Hugging Face tokenizer; empty where open_clip's own tokenizer is used."""
     licence: str = "unknown"
     family: str = "open_clip"
+    commit: str | None = None
+    """Of the repository that the files were downloaded from."""
+    promised_sha256: str | None = None
+    """What the hub said that the weight file hashes to."""
 
     def digest(self, weights_sha256: str) -> str:
         """Hex digest of all that decides an embedding: weights, config and tokenizer.
@@ -71,12 +69,32 @@ class BackboneSpec:
             sha256(sha256(weight file), canonical JSON of the config, sha256(tokenizer files))
 
         weights_sha256: of the file at `weights_path`; callers memoise it, for it reads every byte.
+
+        Raises ModelError for weights that are not what the hub said they are.
         """
+        if self.promised_sha256 not in (None, weights_sha256):
+            raise ModelError(
+                f"{self.name}: {self.weights_path} is damaged (got {weights_sha256[:12]}…, "
+                f"expected {str(self.promised_sha256)[:12]}…)",
+                hint=f"actcli models rm --yes {self.name}, then: actcli models pull {self.name}",
+            )
         parts = [weights_sha256, json.dumps(self.config, sort_keys=True, separators=(",", ":"))]
         for path in self.tokenizer_files:
             with path.open("rb") as file:
                 parts.append(path.name + hashlib.file_digest(file, "sha256").hexdigest())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """Where the files of a model are."""
+
+    folder: Path
+    weights: Path
+    tokenizer: Path | None = None
+    """The folder of a Hugging Face tokenizer's files, where they are."""
+    commit: str | None = None
+    promised_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +184,15 @@ class Backbone(Protocol):
         """Freeze exactly these parts; all others learn."""
 
 
-def find_backbone(name: str) -> BackboneSpec:
-    """The backbone that a `--model` name means.
+def is_local(name: str) -> bool:
+    """Whether a name stands for files that are here, wherever here is."""
+    return name == "demo" or name.startswith(LOCAL_PREFIX)
 
-    Raises ModelError for a name that this version cannot read, and for a folder that is no model.
+
+def find_backbone(name: str) -> BackboneSpec:
+    """The backbone that a `--model` name means, of those that are on this machine anyway.
+
+    Raises ModelError for a name that stands for nothing here, and for a folder that is no model.
     """
     if name == "demo":
         if not _DEMO_FOLDER.is_dir():
@@ -177,13 +200,26 @@ def find_backbone(name: str) -> BackboneSpec:
                 "demo: its files are missing from this installation",
                 hint="pip install --force-reinstall actcli",
             )
-        return _read_folder(_DEMO_FOLDER, name, licence="Apache-2.0")
+        return _read_folder(_DEMO_FOLDER, name, licence="apache-2.0")
     if name.startswith(LOCAL_PREFIX):
         typed = name.removeprefix(LOCAL_PREFIX)
         if not typed:
             raise ModelError(f'"{name}": no folder given', hint=WHAT_TO_TYPE)
         return _read_folder(_expand(typed), name)
-    raise _refuse(name)
+    raise refuse_name(name)
+
+
+def refuse_name(name: str) -> ModelError:
+    """The error for a name that stands for no model, as precise as the name allows."""
+    if name.endswith(".safetensors"):
+        return ModelError(
+            f"{name}: this version reads models, not checkpoint files", hint=WHAT_TO_TYPE
+        )
+    if (folder := _expand(name)).is_dir():
+        return ModelError(
+            f"{name}: a folder needs its prefix", hint=f"type --model {LOCAL_PREFIX}{folder}"
+        )
+    return refuse_unknown(name, also=("demo", LOCAL_PREFIX, HUB_PREFIX))
 
 
 def _expand(typed: str) -> Path:
@@ -193,52 +229,48 @@ def _expand(typed: str) -> Path:
         return Path(typed)
 
 
-def _refuse(name: str) -> ModelError:
-    """The error for a name that is no local model, as precise as the name allows."""
-    reads = "this version reads demo and local-dir: models only"
-    if name in ALIASES:
-        return ModelError(f"{name} ({ALIASES[name]}): {reads}", hint=WHAT_TO_TYPE)
-    if name.endswith(".safetensors"):
-        return ModelError(f"{name}: {reads}, not checkpoint files", hint=WHAT_TO_TYPE)
-    if (folder := _expand(name)).is_dir():
-        return ModelError(
-            f"{name}: a folder needs its prefix", hint=f"type --model {LOCAL_PREFIX}{folder}"
-        )
-    if name.startswith("hf-hub:") or re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        return ModelError(f"{name}: {reads}, and downloads nothing", hint=WHAT_TO_TYPE)
-    close = close_names(name, ["demo", LOCAL_PREFIX, *ALIASES, *ALIASES.values()])
-    meant = f"did you mean {shorten_list(close)}? " if close else ""
-    return ModelError(f'unknown model (got "{name}")', hint=meant + WHAT_TO_TYPE)
-
-
 def _read_folder(folder: Path, name: str, *, licence: str | None = None) -> BackboneSpec:
     config = read_config(folder)
     refuse_foreign_towers(folder, config["model_cfg"])
-    weights = find_weights(folder)
-    if "logit_scale" not in read_shapes(weights):
+    found = FoundFiles(folder, find_weights(folder), folder)
+    stated = str(config.get("license", "unknown")).lower()
+    return make_spec(name, found, config, licence=licence or stated)
+
+
+def make_spec(
+    name: str, files: FoundFiles, config: Mapping[str, Any], *, licence: str = "unknown"
+) -> BackboneSpec:
+    """The backbone that some files make, once their config is known.
+
+    Raises ModelError for weights that are none, and for a setting that we can't honour.
+    """
+    if "logit_scale" not in read_shapes(files.weights):
         raise ModelError(
-            f"{weights}: not the weights of an open_clip model (it has no logit_scale)",
+            f"{files.weights}: not the weights of an open_clip model (it has no logit_scale)",
             hint=WHAT_TO_TYPE,
         )
     model, text = config["model_cfg"], config["model_cfg"]["text_cfg"]
-    tokenizer = [folder / file for file in TOKENIZER_NAMES if text.get("hf_tokenizer_name")]
+    place = files.tokenizer if text.get("hf_tokenizer_name") else None
+    tokenizer = [] if place is None else [place / file for file in TOKENIZER_NAMES]
     try:
         return BackboneSpec(
             name=name,
-            folder=folder,
-            weights_path=weights,
+            folder=files.folder,
+            weights_path=files.weights,
             config={key: config[key] for key in ("model_cfg", "preprocess_cfg")},
-            preprocessing=read_preprocessing(folder, config),
+            preprocessing=read_preprocessing(files.folder, config),
             context_length=int(text.get("context_length", 77)),
             embed_dim=model["embed_dim"],
             score_kind="softmax" if model.get("init_logit_bias") is None else "sigmoid",
             text_is_causal=not text.get("no_causal_mask", False),
             activation="quick_gelu" if model.get("quick_gelu") else "gelu",
             tokenizer_files=tuple(path for path in tokenizer if path.is_file()),
-            licence=licence or str(config.get("license", "unknown")),
+            licence=licence,
+            commit=files.commit,
+            promised_sha256=files.promised_sha256,
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{folder / CONFIG_NAME}: a setting is of the wrong kind ({error})",
+            f"{files.folder / CONFIG_NAME}: a setting is of the wrong kind ({error})",
             hint="use the open_clip_config.json that came with the weights",
         ) from error

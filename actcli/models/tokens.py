@@ -104,4 +104,4 @@ def check_hugging_face_tokenizer(spec: BackboneSpec) -> Path:
             f"{spec.name}: its tokenizer needs the package transformers",
             hint="pip install transformers",
         ) from error
-    return spec.folder
+    return spec.tokenizer_files[0].parent

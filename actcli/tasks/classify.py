@@ -1,7 +1,8 @@
 """Classify: videos and labels in, one prediction or failure for each video out.
 
-Nothing heavy happens before the first result is asked for, and then in this order: the decode
-workers start, torch is imported beside them, text and frames are embedded or found in the cache.
+A model that isn't here is downloaded when the run is made. Nothing heavy happens before the first
+result is asked for, and then in this order: the decode workers start, torch is imported beside
+them, text and frames are embedded or found in the cache.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from actcli.config import ClassifyConfig, with_options
 from actcli.data.labels import LabelSet, order_pairs
 from actcli.data.prompts import build_prompts
 from actcli.errors import ModelError
-from actcli.models.backbone import BackboneSpec, find_backbone
+from actcli.models.backbone import BackboneSpec
+from actcli.tasks.models import hub_settings, pull_model
 from actcli.types import Failure, FrameEmbeddings, Prediction, Run, Text, VideoRef
 
 if TYPE_CHECKING:
     from actcli.methods.base import Method
+    from actcli.models.hub_client import DownloadReport
     from actcli.video.loader import Loader
 
 log = logging.getLogger("actcli.tasks.classify")
@@ -41,13 +44,22 @@ class Conditions:
 class Classification:
     """One run of `classify`: everything that decides its scores is settled when it is made.
 
+    report: hears of the model's download, if there is one
+
     Raises ModelError for a model that can't be used, UsageError for labels that can't.
     """
 
-    def __init__(self, labels: LabelSet, config: ClassifyConfig) -> None:
+    def __init__(
+        self, labels: LabelSet, config: ClassifyConfig, report: DownloadReport | None = None
+    ) -> None:
         self.labels = labels
         self.config = config
-        self.spec: BackboneSpec = find_backbone(config.model)
+        self.spec: BackboneSpec = pull_model(
+            config.model,
+            hub_settings(offline=config.offline),
+            report=report,
+            licences=config.require_license,
+        )
         self.prompts = build_prompts(labels, config.templates)
         self.conditions: Conditions | None = None
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -70,6 +82,11 @@ class Classification:
     def run(self) -> Run:
         """The conditions of this run, as they stand now."""
         known = self.conditions
+        notes: dict[str, Any] = {"model_licence": self.spec.licence}
+        if self.spec.commit:
+            notes["model_commit"] = self.spec.commit
+        if known:
+            notes |= {"batch_size": known.batch_size, "workers": known.workers}
         return Run(
             command="classify",
             config=self.config.model_dump(mode="json"),
@@ -83,7 +100,7 @@ class Classification:
             precision=known.precision if known else self.config.run.precision,
             seed=self.config.run.seed,
             started=self._started,
-            notes={"batch_size": known.batch_size, "workers": known.workers} if known else {},
+            notes=notes,
         )
 
     def stream(self, refs: Iterable[VideoRef]) -> Iterator[Prediction | Failure]:

@@ -62,7 +62,9 @@ def test_a_broken_part_does_not_hide_the_others(cli: Cli, tmp_path: Path) -> Non
     assert "built-in clip: 8 frames" in done.out
 
 
-@pytest.mark.parametrize("args", [[], ["classify"], ["demo"], ["doctor"]])
+@pytest.mark.parametrize(
+    "args", [[], ["classify"], ["demo"], ["doctor"], ["models"], ["models", "pull"]]
+)
 def test_help_states_the_exit_codes(cli: Cli, args: list[str]) -> None:
     done = cli(*args, "--help")
     assert done.code == 0
@@ -83,7 +85,8 @@ def test_an_unknown_command_is_exit_2(cli: Cli) -> None:
     ("typed", "offered"),
     [("classify --model d", "demo"), ("classify --labels-file kin", "kinetics400"),
      ("classify --format js", "jsonl"), ("classify --template act", "actionclip"),
-     ("demo d --set p", "pairs")],
+     ("demo d --set p", "pairs"),
+     ("models pull ViT-B-16/o", "ViT-B-16/openai")],
 )  # fmt: skip
 def test_the_shell_completes_names(typed: str, offered: str) -> None:
     env = os.environ | {

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -17,18 +18,23 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def commands() -> list[str]:
-    return sorted(command.name or "" for command in app.registered_commands)
+def commands() -> dict[str, Any]:
+    """Every command by what is typed after `actcli`, those of groups included."""
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", {})
+        found |= {f"{name} {sub}": child for sub, child in inner.items()} or {name: command}
+    return found
 
 
 def shell_blocks() -> list[str]:
     return re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", commands())
+@pytest.mark.parametrize("name", sorted(commands()))
 def test_every_command_is_in_the_readme_and_has_help_with_examples(name: str) -> None:
     assert f"actcli {name}" in README
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    command = commands()[name]
     first = (command.help or "").removeprefix("\b\n").splitlines()[0]
     assert first.startswith("actcli ") or "| actcli" in first
 
@@ -48,7 +54,7 @@ def test_exit_codes_are_the_same_in_the_help_and_in_the_readme() -> None:
 def test_options_in_the_readme_exist() -> None:
     known = {
         flag
-        for command in typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+        for command in commands().values()
         for parameter in command.params
         for flag in parameter.opts
     }

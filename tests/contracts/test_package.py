@@ -14,6 +14,7 @@ TOP_LEVEL = {
 }  # fmt: skip
 DEPENDENCIES = {
     "typer", "torch", "open_clip_torch", "av", "rich", "pydantic", "safetensors", "numpy", "pillow",
+    "huggingface_hub", "tqdm",
 }  # fmt: skip
 
 
