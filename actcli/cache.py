@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from stat import S_ISREG
@@ -30,9 +31,9 @@ _TRIM_EVERY = 2000
 _BUSY_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS embeddings (
-    key BLOB PRIMARY KEY, value BLOB NOT NULL, meta TEXT NOT NULL, used REAL NOT NULL
+    key BLOB PRIMARY KEY, value BLOB NOT NULL, meta TEXT NOT NULL, stored REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS embeddings_used ON embeddings (used);
+CREATE INDEX IF NOT EXISTS embeddings_stored ON embeddings (stored);
 CREATE TABLE IF NOT EXISTS digests (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, digest BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -98,9 +99,16 @@ class Cache:
                 self._db = None
 
     def get(self, key: bytes) -> tuple[bytes, dict[str, Any]] | None:
-        """The stored bytes and their meta, or None."""
+        """The stored bytes and their meta, or None; an entry that was damaged is not there."""
         row = self._read("SELECT value, meta FROM embeddings WHERE key = ?", (key,))
-        return None if row is None else (row[0], json.loads(row[1]))
+        if row is None:
+            return None
+        try:
+            meta = json.loads(row[1])
+            is_whole = meta.pop("crc32") == zlib.crc32(row[0])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return (row[0], meta) if is_whole else None
 
     def count(self) -> int:
         """How many embeddings are stored."""
@@ -111,7 +119,7 @@ class Cache:
         """Store; a full disk or a read-only file costs the entry, with one warning."""
         self._write(
             "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
-            (key, value, json.dumps(meta), time.time()),
+            (key, value, json.dumps({**meta, "crc32": zlib.crc32(value)}), time.time()),
         )
         self._puts += 1
         if self._puts % _TRIM_EVERY == 0:
@@ -146,15 +154,26 @@ class Cache:
 
     def _read(self, query: str, values: tuple[Any, ...]) -> Any:
         with self._lock:
-            if self._db is None:
-                return None
             try:
-                return self._db.execute(query, values).fetchone()
-            except sqlite3.Error as error:
+                return None if self._db is None else self._db.execute(query, values).fetchone()
+            except sqlite3.OperationalError as error:
                 log.warning("the cache can't be read (%s): computing instead", error)
-                self._db.close()
                 self._db = None
-                return None
+            except sqlite3.DatabaseError as error:
+                self._db = self._remake(error)
+            return None
+
+    def _remake(self, error: sqlite3.Error) -> sqlite3.Connection | None:
+        """Set a damaged file aside and begin a new one."""
+        assert self._db is not None
+        assert self.folder is not None
+        self._db.close()
+        try:
+            _set_aside(self.folder / FILE_NAME, error)
+            return _connect(self.folder / FILE_NAME)
+        except (OSError, sqlite3.Error) as another:
+            log.warning("no cache at %s (%s): computing everything", self.folder, another)
+            return None
 
     def _write(self, query: str, values: tuple[Any, ...]) -> None:
         with self._lock:
@@ -171,10 +190,12 @@ class Cache:
         with self._lock:
             try:
                 while self._db is not None and self._live_bytes() > MAX_BYTES:
-                    self._db.execute(
+                    deleted = self._db.execute(
                         "DELETE FROM embeddings WHERE key IN "
-                        "(SELECT key FROM embeddings ORDER BY used LIMIT 1000)"
+                        "(SELECT key FROM embeddings ORDER BY stored LIMIT 1000)"
                     )
+                    if deleted.rowcount == 0:
+                        break
             except sqlite3.Error as error:
                 log.warning("the cache can't be trimmed (%s)", error)
 
@@ -197,13 +218,19 @@ def _open(folder: Path) -> sqlite3.Connection | None:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            aside = path.with_suffix(f".broken-{int(time.time())}")
-            os.replace(path, aside)
-            log.warning("the cache was damaged (%s): set aside as %s", error, aside)
+            _set_aside(path, error)
             return _connect(path)
     except (OSError, sqlite3.Error) as error:
         log.warning("no cache at %s (%s): computing everything", folder, error)
         return None
+
+
+def _set_aside(path: Path, error: sqlite3.Error) -> None:
+    aside = path.with_suffix(f".broken-{time.time_ns()}")
+    os.replace(path, aside)
+    for companion in ("-wal", "-shm"):  # they belong to the damaged file
+        path.with_name(path.name + companion).unlink(missing_ok=True)
+    log.warning("the cache was damaged (%s): set aside as %s", error, aside)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -226,7 +253,7 @@ def open_cache(folder: str | None, *, enabled: bool) -> Cache:
     if not enabled:
         return Cache(None)
     path = default_folder() if folder is None else Path(folder).expanduser()
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isdir(path):
         raise ResourceError(
             f"--cache-dir {path}: is a file (expected a directory)", hint="or use --no-cache"
         )

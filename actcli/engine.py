@@ -23,7 +23,7 @@ from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, Text, Vi
 from actcli.video.loader import IDLE, Loader
 
 if TYPE_CHECKING:
-    from actcli.config import SamplingConfig
+    from actcli.config import LimitsConfig, SamplingConfig
     from actcli.methods.base import Method
 
 log = logging.getLogger("actcli.engine")
@@ -66,6 +66,7 @@ class Engine:
         cache: Cache,
         *,
         sampling: SamplingConfig,
+        limits: LimitsConfig,
         precision: str,
         batch_size: int | None = None,
     ) -> None:
@@ -78,6 +79,8 @@ class Engine:
         self._key_parts = {
             "version": _FRAMES_VERSION,
             "sampling": sampling.model_dump(),
+            # Not the timeout; but what is refused must be so whatever an earlier run allowed.
+            "limits": limits.model_dump(exclude={"timeout_s"}),
             "transform": _transform_key(method.backbone.spec.preprocessing),
             "model": method.cache_key(),
             "precision": precision,
@@ -185,7 +188,8 @@ class Engine:
         embeddings = FrameEmbeddings(
             clip.ref, values, times, clip.start_s, clip.end_s, clip.warnings
         )
-        if slot.key is not None:
+        # A file that was replaced after its digest was taken must not be stored under that.
+        if slot.key is not None and slot.key == self._key(clip.ref):
             meta = {
                 **_tensor_meta(values),
                 "times_s": times,

@@ -188,3 +188,29 @@ def test_a_locked_cache_is_waited_for(tmp_path: Path) -> None:
         assert cache.get(KEY) == (b"v", {})
         time.sleep(0.1)
         other.close()
+
+
+def test_damage_that_shows_only_when_read_is_set_aside_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Cache(tmp_path) as cache:
+        for number in range(300):
+            cache.put(make_key({"n": number}), bytes(3000), {})
+    path = tmp_path / FILE_NAME
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xa5" * (len(content) - 8192)
+    path.write_bytes(content)
+    with Cache(tmp_path) as cache:
+        assert [cache.get(make_key({"n": n})) for n in range(300)] == [None] * 300
+        cache.put(KEY, b"v", {})
+        assert cache.get(KEY) == (b"v", {})
+    assert "set aside" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["value = x'00'", "meta = '{'", "meta = '[]'"])
+def test_a_damaged_entry_is_not_there(tmp_path: Path, damage: str) -> None:
+    with Cache(tmp_path) as cache:
+        cache.put(KEY, b"value", {})
+        assert cache._db is not None
+        cache._db.execute(f"UPDATE embeddings SET {damage}")
+        assert cache.get(KEY) is None

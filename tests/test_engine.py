@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from actcli.cache import Cache
-from actcli.config import SamplingConfig
+from actcli.config import LimitsConfig, SamplingConfig
 from actcli.engine import Engine, embed_text
 from actcli.errors import ResourceError, VideoError
 from actcli.methods.base import Method
@@ -76,7 +76,7 @@ def engine(
     sampling = SamplingConfig(num_frames=2, num_views=views)
     return Engine(
         Method(backbone), loader, cache or Cache(None),
-        sampling=sampling, precision="fp32", batch_size=batch_size,
+        sampling=sampling, limits=LimitsConfig(), precision="fp32", batch_size=batch_size,
     )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_a_copy_of_a_video_under_another_name_is_found(tmp_path: Path) -> None:
     assert backbone.frames_seen == [2]
 
 
-@pytest.mark.parametrize("change", ["trim", "views", "precision"])
+@pytest.mark.parametrize("change", ["trim", "views", "precision", "limits"])
 def test_other_conditions_are_not_confused(tmp_path: Path, change: str) -> None:
     videos = files(tmp_path, 1)
     backbone = FakeBackbone()
@@ -171,6 +171,8 @@ def test_other_conditions_are_not_confused(tmp_path: Path, change: str) -> None:
         other = engine(backbone, cache=cache, views=2 if change == "views" else 1)
         if change == "precision":
             other._key_parts["precision"] = "bf16"
+        if change == "limits":
+            other._key_parts["limits"] = {"max_pixels": 10, "max_duration_s": 1.0}
         trimmed = [replace(videos[0], end_s=2.0)] if change == "trim" else videos
         list(other.embed(trimmed))
     assert len(backbone.frames_seen) == 2
@@ -230,3 +232,18 @@ def test_a_prompt_that_was_cut_is_said_again_when_it_comes_from_the_cache(
             prompts = (("a very long prompt",),)
             embed_text(Method(backbone), cache, ("x",), prompts, precision="fp32")
             assert caplog.text.count('cut (1): "a very"') == said
+
+
+def test_a_file_that_changes_while_it_is_decoded_is_not_stored(tmp_path: Path) -> None:
+    (video,) = files(tmp_path, 1)
+
+    def read_and_replace(ref: VideoRef, *, views: int) -> Clip:
+        Path(ref.path).write_bytes(b"something else")
+        return read(ref, views=views)
+
+    backbone = FakeBackbone()
+    with Cache(tmp_path / "cache") as cache:
+        list(engine(backbone, cache=cache, read=read_and_replace).embed([video]))
+        Path(video.path).write_bytes(b"0")
+        list(engine(backbone, cache=cache).embed([video]))
+    assert backbone.frames_seen == [2, 2]

@@ -5,10 +5,12 @@ Nothing heavy is imported before a command body runs, so that `--help` answers a
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
@@ -16,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from actcli.cli import classify, demo, doctor, models
-from actcli.errors import ActcliError
+from actcli.errors import ActcliError, ResourceError
 
 EXIT_CODES = (
     "Exit codes: 0 ok · 1 a bug of ours · 2 usage · 3 finished, some inputs failed · 4 nothing "
@@ -25,8 +27,13 @@ EXIT_CODES = (
 )
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived: unwind like Ctrl-C, so that workers are gone and files are whole."""
+_SIGNALLED: list[int] = []
+_EXIT_OF_SIGNAL = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived: unwind, so that workers are gone and files are whole."""
 
 
 class ErrorMappingGroup(TyperGroup):
@@ -36,26 +43,32 @@ class ErrorMappingGroup(TyperGroup):
         """Run the command; the only place that knows what an exception means to a shell."""
         try:
             return super().invoke(ctx)
-        except ActcliError as error:
-            if ctx.params.get("debug"):
+        except BaseException as error:
+            if _SIGNALLED:  # whatever a library made of it on the way up
+                _leave(*_EXIT_OF_SIGNAL[signal.Signals(_SIGNALLED[0])])
+            if isinstance(error, BrokenPipeError):
+                _leave(0)
+            if isinstance(error, OSError) and error.errno in _LIMITS:
+                error = ResourceError(f"this machine: {error.strerror}", hint="ulimit -a")
+            if not isinstance(error, ActcliError):
                 raise
-            from actcli.render.console import print_error
-
-            print_error(error)
+            _report(error, keep_trace=bool(ctx.params.get("debug")))
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            _leave(130, "interrupted")
-        except Terminated:
-            _leave(143, "terminated")
-        except BrokenPipeError:
-            _leave(0)
+
+
+def _report(error: ActcliError, *, keep_trace: bool) -> None:
+    from actcli.render.console import print_error
+
+    if keep_trace:
+        traceback.print_exception(error)
+    print_error(error)
 
 
 def _leave(code: int, message: str = "") -> NoReturn:
     """End now: threads that wait on stdin or on a decoder must not delay it."""
-    if message:
-        print(message, file=sys.stderr)
     try:
+        if message:
+            print(message, file=sys.stderr)
         sys.stderr.flush()
         sys.stdout.flush()
     except OSError:
@@ -63,8 +76,23 @@ def _leave(code: int, message: str = "") -> NoReturn:
     os._exit(code)
 
 
-def _terminate(*_: object) -> NoReturn:
-    raise Terminated
+def _stop(number: int, frame: object) -> NoReturn:
+    _SIGNALLED.append(number)
+    raise Stopped
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr something in their place.
+
+    Otherwise the next file that is opened becomes one of them, and messages end up in it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 app = typer.Typer(
@@ -139,8 +167,11 @@ def root(
 
 def main() -> None:
     """Entry point of the `actcli` program."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _open_closed_streams()
+    for number in _EXIT_OF_SIGNAL:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it
+            signal.signal(number, _stop)
     try:
         app(prog_name="actcli")
-    except KeyboardInterrupt:  # before or after the command itself
-        _leave(130, "interrupted")
+    except Stopped:  # before or after the command itself
+        _leave(*_EXIT_OF_SIGNAL[signal.Signals(_SIGNALLED[0])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,6 +58,7 @@ def command(
         opt.option(
             "--template",
             "-t",
+            envvar=None,
             panel=LABEL_PANEL,
             autocompletion=opt.complete(_template_sets),
             help="A prompt with {} for the label, or a named set; repeatable.",
@@ -82,7 +84,7 @@ def command(
             "--format",
             "-f",
             panel=opt.OUTPUT_PANEL,
-            autocompletion=opt.complete(lambda: opt.FORMATS),
+            autocompletion=opt.complete(opt.formats),
             help="auto, table, jsonl, json, csv or tsv; auto is a table on a terminal.",
         ),
     ] = "auto",
@@ -148,10 +150,12 @@ def command(
             print(ctx.get_help())
         raise UsageError("-: stdin is a terminal", hint="pipe paths into it: find . | actcli ...")
     _check(ctx, flags)
-    console = opt.start_messages(quiet=quiet, verbose=verbose)
+    console = opt.start_messages(quiet=bool(flags["quiet"]), verbose=bool(flags["verbose"]))
     from actcli.cli.session import Session
 
-    Session(flags, _config(flags), _labels(flags), console).run()
+    labels_given = _labels(flags)
+    flags["top"] = min(flags["top"], len(labels_given))
+    Session(flags, _config(flags), labels_given, console).run()
 
 
 def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
@@ -163,19 +167,23 @@ def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
     ):
         if not (flags[one] and flags[other]):
             continue
-        typed = {name for name in (one, other) if _is_typed(ctx, name)}
-        if len(typed) != 1:
+        typed = [name for name in (one, other) if _is_typed(ctx, name)]
+        if len(typed) == 2:
             raise UsageError(f"{flag_of(one)}: contradicts {flag_of(other)}")
-        flags[other if one in typed else one] = None
+        flags[other if one in typed or not typed else one] = None
     reads_paths = "-" in (flags["videos"] or [])
     if flags["labels_file"] == "-" and (reads_paths or flags["stdin_video"]):
         raise UsageError("--labels-file -: stdin can't hold both the videos and the labels")
-    if flags["null"] and not reads_paths:
+    if flags["null"] and not reads_paths and _is_typed(ctx, "null"):
         raise UsageError(
             "--null: is for paths on stdin", hint="find . -print0 | actcli classify -0 -"
         )
-    if flags["skip_done"] and flags["output"] is None:
-        raise UsageError("--skip-done: continues a file", hint="name it with -o FILE")
+    if flags["output"] == "-":
+        flags["output"] = None
+    if flags["output"] is None and flags["skip_done"]:
+        if _is_typed(ctx, "skip_done"):
+            raise UsageError("--skip-done: continues a file", hint="name it with -o FILE")
+        flags["skip_done"] = False
 
 
 def _is_typed(ctx: typer.Context, name: str) -> bool:
@@ -214,7 +222,7 @@ def _config(flags: dict[str, Any]) -> ClassifyConfig:
         "on_error",
     ]
     options = {name: flags[name] for name in same} | {
-        "templates": resolve_templates(flags["template"] or ()),
+        "templates": resolve_templates(flags["template"] or _templates_of_environment()),
         "num_frames": flags["frames"],
         "num_views": flags["views"],
         "stride_s": flags["stride"],
@@ -224,3 +232,8 @@ def _config(flags: dict[str, Any]) -> ClassifyConfig:
         "require_license": opt.licences(flags["require_license"]),
     }
     return with_options(ClassifyConfig(), options)
+
+
+def _templates_of_environment() -> list[str]:
+    """ACTCLI_TEMPLATE holds one template a line: they have spaces, at which Typer would split."""
+    return [line for line in os.environ.get("ACTCLI_TEMPLATE", "").splitlines() if line.strip()]

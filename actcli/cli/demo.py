@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -59,11 +60,15 @@ def command(
             f"--set: unknown set (got {which!r}, expected {', '.join(SETS)})",
             hint=did_you_mean(which, SETS),
         )
-    folder = Path(directory)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{directory}: is a file (expected a folder)")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise UsageError(f"{directory}: is not empty", hint="name a new folder, or use --force")
+    folder = Path(directory or ".")
+    try:
+        is_used = os.path.lexists(folder) and any(folder.iterdir())
+    except NotADirectoryError as error:
+        raise UsageError(f"{directory}: is a file (expected a folder)") from error
+    except OSError as error:
+        raise ResourceError(f"{directory}: can't be read ({error.strerror})") from error
+    if is_used and not force:
+        raise UsageError(f"{folder}: is not empty", hint="name a new folder, or use --force")
     from actcli.demo.clips import count_demo, write_demo
     from actcli.render.progress import ProgressBar, wants_progress
 

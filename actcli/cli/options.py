@@ -17,8 +17,6 @@ INPUT_PANEL = "Input"
 SAMPLING_PANEL = "Frames"
 OUTPUT_PANEL = "Output"
 
-FORMATS = ("auto", "table", "jsonl", "json", "csv", "tsv")
-
 
 def complete(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     """A completion function that offers the names starting with what was typed."""
@@ -27,6 +25,13 @@ def complete(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
         return [name for name in names() if name.startswith(incomplete)]
 
     return matching
+
+
+def formats() -> Iterable[str]:
+    """The names that `--format` takes."""
+    from actcli.render.files import FORMATS
+
+    return FORMATS
 
 
 def option(*flags: str, panel: str, help: str, **more: Any) -> Any:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -21,7 +21,14 @@ from actcli.config import ClassifyConfig
 from actcli.data.inputs import count_known, expand_inputs
 from actcli.data.labels import LabelSet
 from actcli.data.prompts import build_prompts
-from actcli.errors import InputError, ModelError, PartialFailure, ResourceError, VideoError
+from actcli.errors import (
+    InputError,
+    ManifestError,
+    ModelError,
+    PartialFailure,
+    ResourceError,
+    VideoError,
+)
 from actcli.render.console import console_for_rows, is_terminal, printable
 from actcli.render.download import DownloadView
 from actcli.render.files import Format, ResultWriter, choose_format, open_writer, write_sidecar
@@ -29,6 +36,7 @@ from actcli.render.models import size_text
 from actcli.render.progress import ProgressBar, wants_progress
 from actcli.render.records import run_record
 from actcli.render.resume import Done, load_done
+from actcli.render.sinks import encode
 from actcli.render.table import TableWriter
 from actcli.tasks.classify import Classification
 from actcli.tasks.models import describe_model, hub_settings
@@ -45,6 +53,8 @@ class Counts:
     failed: int = 0
     cached: int = 0
     skipped: int = 0
+    failed_before: int = 0
+    """Of those skipped: a result that was continued may hold failures already."""
 
     def add(self, result: Prediction | Failure) -> None:
         """Count one result."""
@@ -87,13 +97,16 @@ class Session:
             if self.flags["dry_run"]:
                 self._list(self._remaining(refs, done), task.spec.name)
                 return
+            if done is not None and isinstance(refs, list):
+                refs = list(self._remaining(refs, done))  # the bar counts what is left
+                done = None
             writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
             self._write_all(task, self._remaining(refs, done), writer, total)
             seconds = round(time.monotonic() - started, 3)
-            record = run_record(task.run(), counts=asdict(self.counts), timings={"wall_s": seconds})
+            record = self._record(task, timings={"wall_s": seconds})
             writer.finish(record)
-            if path is not None:
+            if path is not None and (self.counts.ok or self.counts.failed):
                 write_sidecar(path, record)
         self._conclude()
 
@@ -125,10 +138,19 @@ class Session:
         log.warning("would first download %s (%s)", info.name, size_text(info) or "size unknown")
         return info.name
 
+    def _record(self, task: Classification, **more: Any) -> dict[str, Any]:
+        """The conditions of the run, and of which file they are."""
+        record = run_record(task.run(), counts=asdict(self.counts), **more)
+        if self.flags["output"] is not None:
+            record["notes"]["output"] = os.path.basename(self.flags["output"])
+        return record
+
     def _done(self, shape: Format, task: Classification) -> Done | None:
         if not self.flags["skip_done"]:
             return None
-        return load_done(self.flags["output"], shape, task.run(), top=self.config.top)
+        done = load_done(self.flags["output"], shape, task.run(), top=self.config.top)
+        self.counts.failed_before = done.num_failed
+        return done
 
     def _remaining(self, refs: Iterable[VideoRef], done: Done | None) -> Iterator[VideoRef]:
         for ref in refs:
@@ -141,7 +163,7 @@ class Session:
         """What a run would do: its inputs on stdout, the rest in one line on stderr."""
         names = [ref.id for ref in refs]
         for name in names:
-            typer.echo(os.fsencode(name))
+            typer.echo(encode(name))
         prompts = build_prompts(self.labels, self.config.templates)
         log.warning(
             "would classify %d videos against %d labels (%d prompts each) with %s",
@@ -151,7 +173,7 @@ class Session:
     def _writer(self, shape: Format, task: Classification, stack: ExitStack) -> ResultWriter:
         top, path = self.config.top, self.flags["output"]
         if path is not None:
-            append, run = self.flags["skip_done"], run_record(task.run())
+            append, run = self.flags["skip_done"], self._record(task)
             writer = open_writer(shape, path=path, top=top, append=append, run=run)
         elif shape == "table":
             return TableWriter(console_for_rows(self.console), top=top)
@@ -175,8 +197,11 @@ class Session:
                 for result in task.stream(refs):
                     self._write(result, writer)
                     bar.advance(failed=not result.ok)
-            except VideoError as error:  # --on-error stop
-                self._stop(error)
+            except (VideoError, ManifestError) as error:  # --on-error stop, or a bad line of a list
+                if self.counts.ok or self.counts.failed:
+                    message = f"stopped: {error.message}"
+                    raise PartialFailure(message, hint=error.hint) from error
+                raise
 
     def _write(self, result: Prediction | Failure, writer: ResultWriter) -> None:
         self.counts.add(result)
@@ -189,19 +214,16 @@ class Session:
         for warning in result.warnings:
             log.warning("%s: %s", name, warning)
 
-    def _stop(self, error: VideoError) -> NoReturn:
-        kind = PartialFailure if self.counts.ok else InputError
-        raise kind(f"stopped: {error.message}", hint=error.hint) from error
-
     def _conclude(self) -> None:
         counts = self.counts
-        if counts.skipped and not counts.ok and not counts.failed:
+        total, failed = counts.ok + counts.failed, counts.failed + counts.failed_before
+        if counts.skipped and not total:
             log.warning("nothing to do: all %d videos have their results", counts.skipped)
-        if not counts.failed:
+        if not failed:
             return
-        total = counts.ok + counts.failed
         if counts.ok or counts.skipped:
-            raise PartialFailure(f"{counts.failed} of {total} videos could not be classified")
+            total += counts.skipped
+            raise PartialFailure(f"{failed} of {total} videos could not be classified")
         which = "the video" if total == 1 else f"none of the {total} videos"
         raise InputError(f"{which} could {'not ' if total == 1 else ''}be classified")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -20,6 +21,9 @@ from actcli.data.wording import clean_label, match_key, same_label_key
 from actcli.errors import InputError, UsageError, close_names, shorten_list
 
 __all__ = ["LabelSet", "bundled_lists", "order_pairs"]
+
+# A label file that is larger is no label file; a device would never end.
+_MAX_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,10 @@ class LabelSet:
         """Labels from Python strings."""
         if isinstance(names, str):
             return cls.parse(names, source=source)
-        return cls(tuple(" ".join(name.split()) for name in names), (), source)
+        given = list(names)
+        if wrong := [name for name in given if not isinstance(name, str)]:
+            raise UsageError(f"{source}: a label is a text (got {wrong[0]!r})")
+        return cls(tuple(" ".join(name.split()) for name in given), (), source)
 
     @classmethod
     def parse(cls, text: str, *, source: str = "--labels") -> LabelSet:
@@ -111,12 +118,15 @@ class LabelSet:
     def from_file(cls, path: str | Path) -> LabelSet:
         """Labels from a text file; see this module's docstring for the format."""
         try:
-            content = Path(path).read_bytes()
+            with open(path, "rb") as file:
+                content = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise InputError(
                 f"{path}: cannot read the label file ({error.strerror})",
                 hint="--labels-file FILE takes a text file with one label a line",
             ) from error
+        if len(content) > _MAX_BYTES:
+            raise UsageError(f"{path}: too large for a label file (got more than 64 MB)")
         return cls.from_lines(_lines(_decode(content, str(path))), source=str(path))
 
     @classmethod
@@ -163,8 +173,8 @@ class LabelSet:
                     hint="--labels-file FILE",
                 )
             return cls.from_stream(stdin)
-        if Path(name).is_file() or _looks_like_path(name):
-            if not Path(name).exists():
+        if os.path.isfile(name) or _looks_like_path(name):
+            if not os.path.exists(name):
                 raise _unknown_list(name)
             return cls.from_file(name)
         return cls.bundled(name)

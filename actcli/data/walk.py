@@ -60,12 +60,20 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
         for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders.append(entry.path)
-            elif entry.is_file() or entry.is_symlink():
+            elif entry.is_symlink() or entry.is_file():
                 # A dangling link is kept, it fails by name; a named pipe would block the reader.
                 files.append(entry.path)
     return files, folders
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """False for a link that leads nowhere, in a circle, or where we may not look."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

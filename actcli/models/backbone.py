@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,7 +216,7 @@ def refuse_name(name: str) -> ModelError:
         return ModelError(
             f"{name}: this version reads models, not checkpoint files", hint=WHAT_TO_TYPE
         )
-    if (folder := _expand(name)).is_dir():
+    if os.path.isdir(folder := _expand(name)):
         return ModelError(
             f"{name}: a folder needs its prefix", hint=f"type --model {LOCAL_PREFIX}{folder}"
         )

@@ -6,6 +6,7 @@ Nothing here imports torch or open_clip.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -26,8 +27,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises ModelError if the folder or the file is missing, or the file is something else.
     """
     path = folder / CONFIG_NAME
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "no such folder"
+    if not os.path.isdir(folder):
+        what = "is not a folder" if os.path.exists(folder) else "no such folder"
         raise ModelError(f"{folder}: {what}", hint=WHAT_TO_TYPE)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

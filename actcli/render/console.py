@@ -26,11 +26,17 @@ _LEVEL_STYLES = {"error": "bold red", "warning": "yellow", "info": "dim", "debug
 
 
 class PipeSafeConsole(Console):
-    """A console that leaves a closed pipe to its caller; rich itself would exit with 1."""
+    """A console that survives a closed pipe; rich itself would exit with 1.
+
+    On stdout a closed pipe is its caller's: nobody wants more results. On stderr it only means
+    that nobody reads the messages, so they are dropped and the work goes on.
+    """
 
     def on_broken_pipe(self) -> None:
-        """Raise the error that is being handled."""
-        raise  # noqa: PLE0704
+        """Fall silent on stderr, else raise the error that is being handled."""
+        if not self.stderr:
+            raise  # noqa: PLE0704
+        self.quiet = True
 
 
 def make_console(stream: TextIO | None = None, *, stderr: bool = False) -> Console:

@@ -76,12 +76,12 @@ class ProgressBar:
 
 
 class _RateColumn(ProgressColumn):
-    """Clips per second, over the last seconds."""
+    """Videos per second, over the last seconds."""
 
     def render(self, task: Task) -> Text:
         """The rate, once there is one."""
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} clips/s")
+        return Text("" if speed is None else f"{speed:.1f} videos/s")
 
 
 def wants_progress(

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +21,8 @@ from actcli.types import Run, VideoRef
 log = logging.getLogger("actcli.render.resume")
 
 # Settings that change where a run computes, never what comes out.
-_HARMLESS = ("run.", "offline", "top")
+_HARMLESS = ("run.", "offline", "top", "limits.timeout_s", "require_license")
+_HARMFUL = ("run.precision",)
 # Far longer than any record: a larger rest is not a line that a crash tore.
 _MAX_TORN_BYTES = 1 << 18
 
@@ -65,8 +67,10 @@ def load_done(path: str | Path, format: Format, run: Run, *, top: int = 5) -> Do
             hint="-o preds.jsonl",
         )
     done = Done()
-    if not Path(path).exists():
+    if not os.path.exists(path):
         return done
+    if not os.path.isfile(path):
+        raise UsageError(f"--skip-done: {path} is not a regular file", hint="-o preds.jsonl")
     try:
         with open(path, "rb") as file:
             end = _read(file, format, str(path), top, done)
@@ -172,15 +176,19 @@ def _check_same_run(path: str | Path, run: Run) -> None:
     try:
         earlier = json.loads(sidecar.read_text(encoding="utf-8"))
         fingerprint = earlier["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        output = earlier.get("notes", {}).get("output", Path(path).name)
+        found = differences(earlier, run)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path}: its conditions are unknown ({sidecar} is missing or damaged)", hint=hint
         ) from error
-    if fingerprint != run.fingerprint:
-        found = differences(earlier, run) or ["the fingerprint"]
+    if output != Path(path).name:
         raise UsageError(
-            f"{path}: was made under other conditions: {'; '.join(found[:5])}", hint=hint
+            f"{path}: its conditions are unknown ({sidecar} is of {output})", hint=hint
         )
+    if fingerprint != run.fingerprint:
+        listed = "; ".join((found or ["the fingerprint"])[:5])
+        raise UsageError(f"{path}: was made under other conditions: {listed}", hint=hint)
 
 
 def differences(earlier: Mapping[str, Any], run: Run) -> list[str]:
@@ -198,7 +206,9 @@ def differences(earlier: Mapping[str, Any], run: Run) -> list[str]:
         found.append("prompts")
     old, new = _flat(earlier.get("config") or {}), _flat(plain_value(run.config))
     for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key) and not key.startswith(_HARMLESS):
+        if old.get(key) == new.get(key):
+            continue
+        if key in _HARMFUL or not key.startswith(_HARMLESS):
             found.append(f"{key} (was {old.get(key)}, now {new.get(key)})")
     return found
 

@@ -131,14 +131,14 @@ def storage_errors(name: str) -> Iterator[None]:
 def check_output(path: str | Path) -> None:
     """Raise UsageError now for a file that could not be written after hours of work."""
     target = Path(path)
-    if target.is_dir():
+    if os.path.isdir(target):
         raise UsageError(
             f"-o {target}: is a directory (expected a file)", hint=f"-o {target / 'preds.jsonl'}"
         )
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise UsageError(
             f"-o {target}: the directory {target.parent} does not exist",
             hint=f"mkdir -p {target.parent}",
         )
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
+    if not os.access(target if os.path.exists(target) else target.parent, os.W_OK):
         raise UsageError(f"-o {target}: no permission to write there")

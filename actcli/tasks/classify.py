@@ -8,17 +8,17 @@ them, text and frames are embedded or found in the cache.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actcli.cache import Cache, make_key, open_cache
 from actcli.config import ClassifyConfig, with_options
 from actcli.data.labels import LabelSet, order_pairs
-from actcli.data.prompts import build_prompts
-from actcli.errors import ModelError
+from actcli.data.prompts import build_prompts, resolve_templates
+from actcli.errors import ModelError, ResourceError, VideoError
 from actcli.models.backbone import BackboneSpec
 from actcli.tasks.models import hub_settings, pull_model
 from actcli.types import Failure, FrameEmbeddings, Prediction, Run, Text, VideoRef
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from actcli.video.loader import Loader
 
 log = logging.getLogger("actcli.tasks.classify")
+
+VideoPath = str | bytes | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Classification:
             "labels": list(self.labels),
             "prompts": self.prompts,
             "sampling": self.config.sampling.model_dump(),
+            "precision": self.config.run.precision,
             "method": "clip",
         }
         return make_key(parts).hex()
@@ -118,6 +121,7 @@ class Classification:
                 loader,
                 self._cache,
                 sampling=self.config.sampling,
+                limits=self.config.limits,
                 precision=precision,
                 batch_size=run.batch_size,
             )
@@ -140,7 +144,9 @@ class Classification:
                 if isinstance(result, FrameEmbeddings):
                     yield self._predict(method, result, text)
                 elif run.on_error == "stop":
-                    raise result.error
+                    error = result.error
+                    message = f"{result.ref.id}: {error.message}"
+                    raise VideoError(error.kind, message, hint=error.hint) from error
                 else:
                     yield Failure(result.ref, result.error, method.name, self.spec.name)
 
@@ -150,10 +156,19 @@ class Classification:
 
         config = self.config
         read = ClipReader(config.sampling, self.spec.preprocessing, config.limits)
-        workers = auto_workers() if config.run.workers is None else config.run.workers
-        window = window_size(workers, config.run.batch_size or 16, read.clip_bytes)
-        timeout_s = config.limits.timeout_s
-        return Loader(read, workers=workers, timeout_s=timeout_s, window=window).start()
+
+        def start(workers: int) -> Loader:
+            window = window_size(workers, config.run.batch_size or 16, read.clip_bytes)
+            timeout_s = config.limits.timeout_s
+            return Loader(read, workers=workers, timeout_s=timeout_s, window=window).start()
+
+        if config.run.workers is not None:
+            return start(config.run.workers)
+        try:
+            return start(auto_workers())
+        except ResourceError as error:
+            log.warning("%s: decoding in this process instead", error.message)
+            return start(0)
 
     def _build_method(self) -> tuple[Method, str]:
         from actcli.models.device import (
@@ -197,7 +212,7 @@ class Classification:
 
 
 def classify(
-    videos: str | Path | VideoRef | Iterable[str | Path | VideoRef],
+    videos: VideoPath | VideoRef | Iterable[VideoPath | VideoRef],
     labels: str | Iterable[str] | LabelSet,
     config: ClassifyConfig | None = None,
     **options: Any,
@@ -207,19 +222,31 @@ def classify(
     videos: one or more files; results keep their order
     labels: names, or one text of names separated by commas
     options: fields of ClassifyConfig and of its `sampling`, `limits` and `run` parts, e.g.
-        `model="demo"`, `templates=("a video of {}",)`, `num_frames=16`, `device="cuda"`
+        `model="demo"`, `templates="actionclip"`, `num_frames=16`, `device="cuda"`
 
     Raises UsageError for options or labels that contradict each other, ModelError, ResourceError.
     """
-    if isinstance(videos, str | Path | VideoRef):
+    if isinstance(videos, str | bytes | os.PathLike | VideoRef):
         videos = [videos]
-    if isinstance(labels, str):
-        labels = LabelSet.parse(labels, source="labels")
-    elif not isinstance(labels, LabelSet):
+    refs = [v if isinstance(v, VideoRef) else VideoRef(os.fsdecode(v)) for v in videos]
+    return list(stream(refs, labels, config, **options))
+
+
+def stream(
+    refs: Iterable[VideoRef],
+    labels: str | Iterable[str] | LabelSet,
+    config: ClassifyConfig | None = None,
+    **options: Any,
+) -> Iterator[Prediction | Failure]:
+    """As `classify`, for any number of videos: yields each result as soon as it is known."""
+    if isinstance(templates := options.get("templates"), str):
+        options["templates"] = (templates,)
+    if "templates" in options:
+        options["templates"] = resolve_templates(options["templates"])
+    if not isinstance(labels, LabelSet):
         labels = LabelSet.from_names(labels)
-    refs = [video if isinstance(video, VideoRef) else VideoRef(str(video)) for video in videos]
     settings = with_options(config or ClassifyConfig(), options)
-    return list(Classification(labels, settings).stream(refs))
+    return Classification(labels, settings).stream(refs)
 
 
 def _model_digest(spec: BackboneSpec, cache: Cache) -> str:
@@ -245,7 +272,10 @@ def _warn_of_limits(labels: LabelSet, spec: BackboneSpec) -> None:
 
     log.warning("the demo model knows drawn figures only: its labels for real footage mean nothing")
     known = known_words()
-    unknown = [label for label in labels if not set(label.lower().split()) <= known]
+    read = zip(labels.names, labels.words, labels.prompts, strict=True)
+    unknown = [
+        name for name, words, own in read if not own and not set(words.lower().split()) <= known
+    ]
     if unknown:
         log.warning(
             "the demo model never saw the words of %s: it is confidently wrong about them",

@@ -84,8 +84,18 @@ class DecodePool:
         self._thread = threading.Thread(target=self._run, daemon=True, name="actcli-pool")
 
     def start(self) -> None:
-        """Start the first worker and the thread; the others start when there is work for them."""
-        self._spawn()
+        """Start the first worker and the thread; the others start when there is work for them.
+
+        Raises ResourceError where processes can't be started: in a daemonic process, or in one
+        that was forked from another that had workers.
+        """
+        try:
+            self._spawn()
+        except (OSError, AssertionError) as error:
+            raise ResourceError(
+                f"decode workers: cannot start one ({error})",
+                hint="--workers 0 decodes in this process",
+            ) from error
         self._thread.start()
 
     def submit(self, number: int, ref: VideoRef) -> None:
@@ -170,7 +180,7 @@ class DecodePool:
         self._deliver(number, result)
 
     def _bury(self, worker: _Worker) -> None:
-        """A worker died: its clip pays, and a new worker starts when there is work."""
+        """A worker died: its video pays, and a new worker starts when there is work."""
         self._discard(worker)
         code = worker.process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
@@ -237,12 +247,16 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_MAIN_LOCK = threading.Lock()
+
+
 @contextmanager
 def _main_hidden() -> Iterator[None]:
     """Children must not import the caller's script: without a main guard it would start again."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _MAIN_LOCK:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

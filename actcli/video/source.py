@@ -9,6 +9,7 @@ pictures are.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ VIDEO_FORMATS: Final = (
 )
 # Audio formats hold no pictures to show; they are let in to be told apart from broken videos.
 AUDIO_FORMATS: Final = "mp3,wav,flac,aac"
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _GENERATE_PTS: Final = 0x0001  # AVFMT_FLAG_GENPTS, which PyAV sets and ffmpeg does not
 
 
@@ -103,6 +105,12 @@ def _check_regular(path: str | Path) -> None:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
+        if _SCHEME.match(str(path)):
+            raise VideoError(
+                "remote",
+                "remote videos are not read by this version",
+                hint="download it first, and give that file",
+            ) from error
         raise VideoError("not_found", "no such file") from error
     except ValueError as error:
         raise VideoError("not_found", f"no such file ({error})") from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,10 +170,3 @@ def plan_segments(packets: Packets, wanted: Sequence[int], merge_gap: int) -> li
         else:
             segments.append(Segment(first, members[-1], times))
     return segments
-
-
-def as_ticks(values: Sequence[Any]) -> NDArray[np.int64]:
-    """Optional integers as an array, None as NO_TIME."""
-    return np.fromiter(
-        (NO_TIME if value is None else value for value in values), np.int64, len(values)
-    )

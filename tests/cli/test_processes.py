@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import shutil
 import signal
 import subprocess
@@ -193,3 +194,61 @@ def test_python_without_a_main_guard_can_classify_with_workers(
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert done.stdout == "wave\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- 2>&-"])
+def test_a_closed_stream_of_the_shell_is_no_crash(
+    videos: Path, cache: Path, tmp_path: Path, closed: str
+) -> None:
+    out = tmp_path / "preds.jsonl"
+    line = shlex.join(command(videos / "run.mp4", "-o", out, "--workers", "0", cache=cache))
+    done = subprocess.run(["sh", "-c", f"exec {line} {closed}"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["label"] == "run"
+
+
+def test_a_closed_stderr_does_not_end_the_run(videos: Path, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "preds.jsonl"
+    words = command(videos, videos / "notes.txt", "-o", out, "--workers", "0", cache=cache)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(words, stderr=write, check=False)
+    os.close(write)
+    assert done.returncode == 3
+    assert len(out.read_text().splitlines()) == 4
+
+
+DAEMONIC = """
+import sys, multiprocessing, actcli
+def go():
+    for result in actcli.classify(sys.argv[1], "run,wave", model="demo", use_cache=False):
+        print(result.label, flush=True)
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=go, daemon=True)
+    process.start()
+    process.join()
+"""
+
+
+def test_a_process_that_may_have_no_children_decodes_itself(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(DAEMONIC)
+    words = [sys.executable, str(tmp_path / "script.py"), str(videos / "run.mp4")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "run\n"
+    assert "decoding in this process instead" in done.stderr
+
+
+THREADS = """
+import sys, threading, actcli
+def go(): actcli.classify(sys.argv[1], "run,wave", model="demo", use_cache=False, workers=2)
+main = sys.modules["__main__"]
+threads = [threading.Thread(target=go) for _ in range(3)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(sys.modules["__main__"] is main)
+"""
+
+
+def test_threads_that_classify_leave_the_main_module_alone(videos: Path) -> None:
+    words = [sys.executable, "-c", THREADS, str(videos / "run.mp4")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "True\n"

@@ -21,7 +21,7 @@ def test_the_bar_shows_count_rate_and_failures():
             bar.advance(failed=failed)
     text = console.file.getvalue()
     assert "3/3" in text
-    assert "clips/s" in text
+    assert "videos/s" in text
     assert "1 failed" in text
     assert (bar.num_done, bar.num_failed) == (3, 1)
 
