@@ -185,8 +185,8 @@ def test_show_says_what_is_known_of_a_model(cli: Cli, hub: HubServer) -> None:
 
 
 def test_show_tells_why_a_model_cannot_be_used(cli: Cli, hub: HubServer) -> None:
-    [record] = cli("models", "show", "coca_ViT-B-32/laion2b_s13b_b90k").records
-    assert "CoCa models are not supported" in record["refused"]
+    [record] = cli("models", "show", "nllb-clip-base/v1").records
+    assert "text towers of Hugging Face are not supported" in record["refused"]
 
 
 def test_path_prints_the_folder_of_what_is_here(cli: Cli, hub: HubServer, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from actcli.errors import ModelError, ResourceError
 from actcli.models.backbone import find_backbone
 from actcli.models.open_clip import OpenClipBackbone
 from actcli.models.tokens import pooled_positions
-from tests.models.tiny_models import LONG, PROMPTS
+from tests.models.tiny_models import BASE, LONG, PROMPTS, TEXT, save_model
 
 Open = Callable[..., OpenClipBackbone]
 
@@ -30,11 +30,39 @@ def test_cutting_passes_to_the_longest_prompt_is_exact(family: str, open_backbon
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("family", "pooled"), [("siglip", 15), ("clipa", 15), ("first", 0), ("mobile", 2)]
+)
 @torch.no_grad()
-def test_a_text_tower_that_looks_both_ways_is_never_cut(open_backbone: Open) -> None:
-    embeddings, end = open_backbone("siglip").token_embeddings(["run"])
+def test_a_text_tower_that_looks_both_ways_is_never_cut(
+    family: str, pooled: int, open_backbone: Open
+) -> None:
+    backbone = open_backbone(family)
+    embeddings, end = backbone.token_embeddings(["run"])
+    assert not backbone.text_is_causal
     assert embeddings.shape[1] == 16
-    assert end.tolist() == [15]
+    assert end.tolist() == [pooled]
+
+
+def test_a_text_tower_that_masks_padding_takes_whole_prompts_only(open_backbone: Open) -> None:
+    with pytest.raises(ModelError, match="reads whole prompts only"):
+        open_backbone("coca").token_embeddings(["run"])
+
+
+@pytest.mark.parametrize("length", [77, 64, 32])
+@torch.no_grad()
+def test_a_warning_shows_the_cut_at_the_length_of_each_family(
+    length: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {**BASE, "text_cfg": {**TEXT, "context_length": length}}
+    backbone = OpenClipBackbone(find_backbone(f"local-dir:{save_model(tmp_path, config)}"))
+    fits, too_long = " ".join(["run"] * (length - 2)), " ".join(["run"] * (length - 1))
+    backbone.encode_text([fits])
+    assert (backbone.cut_prompts, caplog.text) == ((), "")
+    one, other = backbone.encode_text([fits, too_long + " fast"])
+    assert torch.equal(one, other)
+    assert [cut.read for cut in backbone.cut_prompts] == [fits]
+    assert f'reads at most {length} tokens of a prompt; cut (1): "{fits}"' in caplog.text
 
 
 @pytest.mark.parametrize(
