@@ -13,7 +13,7 @@ from actcli.errors import ModelError, ResourceError
 from actcli.models.backbone import find_backbone
 from actcli.models.open_clip import OpenClipBackbone
 from actcli.models.tokens import pooled_positions
-from tests.models.tiny_models import BASE, LONG, PROMPTS, TEXT, save_model
+from tests.models.tiny_models import BASE, CONFIGS, LONG, PROMPTS, TEXT, save_model
 
 Open = Callable[..., OpenClipBackbone]
 
@@ -124,3 +124,39 @@ def test_a_tokenizer_that_cannot_be_had_is_said(
         (broken_folder / file).touch()
     with pytest.raises(error, match=sentence):
         OpenClipBackbone(find_backbone(f"local-dir:{broken_folder}")).encode_text(["run"])
+
+
+def save_word_tokenizer(folder: Path, length: int) -> None:
+    """A tokenizer of Hugging Face in the shape of SigLIP's: words, an end token, padding."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<pad>", "</s>", "<unk>", "run", "a", "video", "of", "fast"]
+    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.TemplateProcessing("$A </s>", None, [("</s>", 1)])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
+        model_max_length=length,
+    )  # fmt: skip
+    fast.save_pretrained(folder)
+
+
+@torch.no_grad()
+def test_a_hugging_face_tokenizer_is_that_of_open_clip_and_its_cuts_are_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("transformers", reason="needs transformers, which SigLIP's tokenizers do")
+    import open_clip
+
+    text = {**CONFIGS["siglip"]["text_cfg"], "hf_tokenizer_name": "org/name", "context_length": 64}
+    folder = save_model(tmp_path, CONFIGS["siglip"] | {"text_cfg": text})
+    save_word_tokenizer(folder, 64)
+    backbone = OpenClipBackbone(find_backbone(f"local-dir:{folder}"))
+    fits, too_long = " ".join(["run"] * 63), " ".join(["run"] * 64)
+    prompts = ["run fast", "A video of: RUN!", fits, too_long]
+    ids = open_clip.get_tokenizer(f"local-dir:{folder}")(prompts)
+    expected = open_clip.create_model(f"local-dir:{folder}").eval().encode_text(ids)
+    torch.testing.assert_close(backbone.encode_text(prompts), expected, rtol=0, atol=1e-5)
+    assert [cut.read for cut in backbone.cut_prompts] == [fits]
+    assert "reads at most 64 tokens of a prompt; cut (1)" in caplog.text
