@@ -321,9 +321,8 @@ def test_an_import_is_a_model_to_classify_with(cli: Cli, videos: Path, tmp_path:
     state = load_file(source / "open_clip_model.safetensors")
     (source / "open_clip_model.safetensors").unlink()
     torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, source / "a.pt")
-    refused = cli(
-        "classify", str(videos / "run.mp4"), "-l", "run,jump", "-m", f"local-dir:{source}"
-    )
+    words = ["classify", str(videos / "run.mp4"), "-l", "run,jump", "--no-cache", "-m"]
+    refused = cli(*words, f"local-dir:{source}")
     assert refused.code == 4
     command = next(line for line in refused.err.splitlines() if "actcli models import" in line)
     done = cli(*shlex.split(command.partition("actcli ")[2]))

@@ -54,7 +54,10 @@ def test_every_alias_may_be_used_for_anything() -> None:
 
 
 def preprocessing_of(entry: Entry) -> Preprocessing:
-    config = {"model_cfg": entry.model_config(), "preprocess_cfg": entry.preprocess}
+    config = {
+        "model_cfg": read_architecture(entry.architecture),
+        "preprocess_cfg": entry.preprocess,
+    }
     return read_preprocessing(Path("config"), config)
 
 
