@@ -46,7 +46,10 @@ def import_weights(file: Path, folder: Path, *, architecture: str = "") -> Backb
     try:
         draft.mkdir(parents=True)
         save_file(state, draft / PREFERRED_NAMES[0], {"format": "pt"})
-        (draft / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        stated = draft / CONFIG_NAME
+        stated.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        # The library's files are for their owner alone, whatever the umask says.
+        (draft / PREFERRED_NAMES[0]).chmod(stated.stat().st_mode)
         for name in _TOKENIZER_FILES:
             if (file.parent / name).is_file():
                 shutil.copyfile(file.parent / name, draft / name)

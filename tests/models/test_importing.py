@@ -67,6 +67,7 @@ def test_an_imported_model_gives_the_embeddings_of_the_original(
     expected = OpenClipBackbone(find_backbone(f"local-dir:{folder_of('vit')}"))
     assert torch.equal(OpenClipBackbone(made).encode_text(PROMPTS), expected.encode_text(PROMPTS))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "theirs"]
+    assert len({path.stat().st_mode for path in (tmp_path / "made").iterdir()}) == 1
 
 
 @pytest.mark.parametrize("family", ["siglip", "coca", "resnet"])
