@@ -131,7 +131,7 @@ def least_cosine(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float(torch.cosine_similarity(ours.double(), theirs.double()).min())
 
 
-def error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     """The largest distance of ours from theirs by the least between theirs, all of length one.
 
     Random towers give different pictures nearly the same direction: a cosine alone says little.
@@ -186,7 +186,9 @@ def compare(family: str, folder: Path) -> Row:
         text_compared=compared,
         pixels=int(levels),
         pipeline=least_cosine(embeddings, expected),
-        error=max(error(embeddings, same_pixels), error(texts, expected_texts)),
+        error=max(
+            relative_error(embeddings, same_pixels), relative_error(texts, expected_texts)
+        ),
         is_meta=not messages.texts,
         build_s=build_s,
         total_s=time.perf_counter() - start,
