@@ -33,7 +33,7 @@ Format = Annotated[
 
 
 def group() -> None:
-    """List, download and remove models.
+    """List, download, import and remove models.
 
         actcli models list
         actcli models pull default
@@ -162,6 +162,40 @@ def rm(
         typer.echo(f"removed {size}: {removal.folder}", err=True)
 
 
+def import_(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A .pt, .pth, .bin or .safetensors file.")
+    ],
+    output: Annotated[
+        str, opt.option("--output", "-o", panel=opt.OUTPUT_PANEL, help="The folder to make.")
+    ],
+    arch: Annotated[
+        str,
+        opt.option(
+            "--arch",
+            panel=opt.MODEL_PANEL,
+            autocompletion=opt.complete(opt.model_names),
+            help="What it was trained from, as ViT-B-16/openai. [default: the config beside FILE]",
+        ),
+    ] = "",
+    quiet: opt.Quiet = False,
+) -> None:
+    """Make a `local-dir:` model of somebody's pickled or safetensors weights.
+
+        actcli models import open_clip_pytorch_model.bin -o mine
+        actcli models import epoch_30.pt --arch ViT-B-16/openai -o mine
+        actcli classify clip.mp4 -l "run,jump" --model local-dir:mine
+
+    Tensors are all that is read: a file that asks for anything else is refused, and no code of it
+    runs. Names and shapes must be those of the architecture; its tag decides the activation and
+    the preprocessing.
+    """  # fmt: skip
+    opt.start_messages(quiet=quiet)
+    from actcli.tasks.models import import_model
+
+    typer.echo(import_model(file, output, architecture=arch).folder)
+
+
 def _confirm(question: str) -> bool:
     try:
         return typer.confirm(question, err=True)
@@ -182,4 +216,5 @@ def _shape(format: str) -> str:
 
 SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     "list": list_, "show": show, "pull": pull, "path": path, "rm": rm,
+    "import": import_,
 }  # fmt: skip

@@ -263,7 +263,8 @@ def make_spec(
             context_length=int(text.get("context_length", 77)),
             embed_dim=model["embed_dim"],
             score_kind="softmax" if model.get("init_logit_bias") is None else "sigmoid",
-            text_is_causal=not text.get("no_causal_mask", False),
+            # CoCa pools a token that stands behind the padding, and sees it.
+            text_is_causal=not (text.get("no_causal_mask") or text.get("embed_cls")),
             activation="quick_gelu" if model.get("quick_gelu") else "gelu",
             tokenizer_files=tuple(path for path in tokenizer if path.is_file()),
             licence=licence,

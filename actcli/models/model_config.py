@@ -55,12 +55,15 @@ def read_config(folder: Path) -> dict[str, Any]:
 def refuse_foreign_towers(owner: Path | str, model: Mapping[str, Any]) -> None:
     """Raise ModelError for a `model_cfg` whose text tower is not of open_clip's usual kind."""
     text = model["text_cfg"]
-    if "multimodal_cfg" in model or text.get("embed_cls") or text.get("pool_type") == "none":
-        raise ModelError(f"{owner}: CoCa models are not supported", hint=WHAT_TO_TYPE)
     if text.get("hf_model_name"):
         raise ModelError(
             f"{owner}: text towers of Hugging Face are not supported "
             f"(got {text['hf_model_name']}, expected one of open_clip's own)",
+            hint=WHAT_TO_TYPE,
+        )
+    if text.get("pool_type") == "none" and not text.get("embed_cls"):
+        raise ModelError(
+            f"{owner}: its text tower gives no embedding of a prompt (pool_type none)",
             hint=WHAT_TO_TYPE,
         )
 

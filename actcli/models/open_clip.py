@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from copy import deepcopy
 from typing import Any, Final, get_args
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from actcli.errors import ModelError, UsageError
@@ -26,18 +23,10 @@ from actcli.models.tokens import (
     simple_tokens,
     warn_of_cut,
 )
-from actcli.models.weights import build_from, identity, read_scale
+from actcli.models.towers import build_towers
+from actcli.models.weights import identity, read_scale
 
 _PROMPTS_PER_PASS: Final = 256
-_BAD_CONFIG: Final = (
-    TypeError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    RuntimeError,
-)
 
 
 class OpenClipBackbone(nn.Module):
@@ -129,7 +118,7 @@ class OpenClipBackbone(nn.Module):
         if self.model is None:
             # The first call may come from inference mode, whose tensors could never be trained.
             with torch.inference_mode(False), torch.no_grad():
-                model = _build(self.spec).to(device=self.device, dtype=self.dtype)
+                model = build_towers(self.spec).to(device=self.device, dtype=self.dtype)
             self.model = model.requires_grad_(False).eval()
             self._original = identity(model.visual)
         return self.model
@@ -173,8 +162,7 @@ class OpenClipBackbone(nn.Module):
                 f"encode_frames: got {frames.dtype} {tuple(frames.shape)}, "
                 f"expected uint8 [M, 3, {size}, {size}]"
             )
-        embeddings: Tensor = self.image_tower(self.normalize(frames))
-        return embeddings
+        return _first(self.image_tower(self.normalize(frames)))
 
     def encode_text(self, prompts: list[str]) -> Tensor:
         """M prompts -> [M, D], un-normalised; prompts that are too long are named in a warning.
@@ -188,7 +176,7 @@ class OpenClipBackbone(nn.Module):
         cut: list[CutPrompt] = []
         for start in range(0, len(prompts), _PROMPTS_PER_PASS):
             tokens = self._tokenize(prompts[start : start + _PROMPTS_PER_PASS])
-            parts.append(self.encode_tokens(*self._embed_tokens(tokens.ids)))
+            parts.append(self._encode_ids(tokens.ids))
             cut += tokens.cut
         self._report(cut)
         return torch.cat(parts)
@@ -198,7 +186,14 @@ class OpenClipBackbone(nn.Module):
 
         L is that of the longest prompt where the text tower is causal, else the context length.
         Positions are not yet added.
+
+        Raises ModelError for a text tower that needs to see the ids.
         """
+        if self._text_tower_masks_padding():
+            raise ModelError(
+                f"{self.spec.name}: its text tower reads whole prompts only",
+                hint="see other models: actcli models list",
+            )
         tokens = self._tokenize(prompts)
         self._report(tokens.cut)
         return self._embed_tokens(tokens.ids)
@@ -228,6 +223,16 @@ class OpenClipBackbone(nn.Module):
         model = self.ensure_built()
         return model.text if hasattr(model, "text") else model
 
+    def _text_tower_masks_padding(self) -> bool:
+        """Whether what a token sees depends on which ids are padding, as in CoCa."""
+        return getattr(self._text_tower(), "cls_emb", None) is not None
+
+    def _encode_ids(self, ids: Tensor) -> Tensor:
+        """int64 [M, L] -> [M, D], un-normalised."""
+        if self._text_tower_masks_padding():
+            return _first(self._text_tower()(ids.to(self.device)))
+        return self.encode_tokens(*self._embed_tokens(ids))
+
     def _embed_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """int64 [M, L] -> [M, L', W] and the pooled positions [M], L' as `token_embeddings`."""
         end = pooled_positions(ids, self.spec.config["model_cfg"]["text_cfg"])
@@ -255,34 +260,7 @@ class OpenClipBackbone(nn.Module):
         warn_of_cut(self.spec, [prompt.read for prompt in cut])
 
 
-def _build(spec: BackboneSpec) -> Any:
-    """open_clip's model with the weights of its file, on the CPU in the file's dtype."""
-    import open_clip
-
-    settings: dict[str, Any] = deepcopy(dict(spec.config["model_cfg"]))
-    is_custom = settings.pop("custom_text", False)
-    family = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
-    if "timm_model_name" in settings["vision_cfg"]:
-        settings["vision_cfg"]["timm_model_pretrained"] = False  # or timm would download
-
-    def construct() -> Any:
-        model = family(**settings)
-        del model.logit_scale, model.logit_bias  # kept by the backbone
-        return model
-
-    try:
-        state = load_file(spec.weights_path)
-        if is_custom:
-            # Files from before there were custom text towers lack the prefix "text.".
-            state = open_clip.model.convert_to_custom_text_state_dict(state)
-        kept = {name: t for name, t in state.items() if name not in ("logit_scale", "logit_bias")}
-        return build_from(construct, kept)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{spec.weights_path}: cannot be read ({error})") from error
-    except ModelError as error:
-        raise ModelError(f"{spec.name}: {error.message}", hint=error.hint) from error
-    except _BAD_CONFIG as error:
-        raise ModelError(
-            f"{spec.name}: open_clip cannot build what the config describes ({error})",
-            hint="use the open_clip_config.json that came with the weights",
-        ) from error
+def _first(outputs: Any) -> Tensor:
+    """The embeddings that a tower gives, alone or before its tokens, as CoCa's do."""
+    embeddings: Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
+    return embeddings

@@ -183,8 +183,9 @@ def _find_weights(source: Source, hub: Hub) -> str:
             return name
     raise ModelError(
         f"{source.name}: {source.repository} has no safetensors weights (expected "
-        f"{source.weight_names[0]}), and pickled ones, which can run code, are never read",
-        hint="see other models: actcli models list",
+        f"{source.weight_names[0]}), and pickled ones, which can run code, are never downloaded",
+        hint="see other models: actcli models list; a pickled file of yours is read by "
+        "actcli models import",
     )
 
 

@@ -44,13 +44,13 @@ def find_weights(folder: Path) -> Path:
         )
     pickled = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLED_SUFFIXES)
     if pickled:
+        file, made = (
+            shlex.quote(str(path)) for path in (folder / pickled[0], f"{folder}-imported")
+        )
         raise ModelError(
             f"{folder}: only pickled weights, which can run code when opened and are never read "
             f"(found {shorten_list(pickled)}, expected a .safetensors file)",
-            hint="where you trust the file, convert it: "
-            f'python -c "import torch, safetensors.torch as s; s.save_file({{k: v.clone() for k, v '
-            f"in torch.load('{pickled[0]}', weights_only=True).items()}}, "
-            f"'{PREFERRED_NAMES[0]}')\"",
+            hint=f"read its tensors alone: actcli models import {file} -o {made}",
         )
     raise ModelError(
         f"{folder}: no weights (expected {PREFERRED_NAMES[0]})",

@@ -22,7 +22,7 @@ from actcli.models.backbone import BackboneSpec
 log = logging.getLogger("actcli.models.weights")
 
 _CAUSAL_TOWERS = {"CLIP", "TextTransformer"}
-_SELF_RESTORING = {"RotaryEmbeddingCat"}
+_SELF_RESTORING = {"RotaryEmbeddingCat", "EvaAttention"}
 
 
 def read_scale(spec: BackboneSpec) -> tuple[Tensor, Tensor | None]:

@@ -81,6 +81,17 @@ def pull_model(
     return resolve_backbone(name, settings, report=report, licences=licences)
 
 
+def import_model(file: str, folder: str, *, architecture: str = "") -> BackboneSpec:
+    """The model that somebody's file of weights makes, written as a folder for `local-dir:`.
+
+    Raises what `import_weights` raises.
+    """
+    from actcli.models.importing import import_weights
+
+    given, made = Path(file).expanduser(), Path(folder).expanduser()
+    return import_weights(given, made.absolute(), architecture=architecture)
+
+
 def list_models(settings: HubSettings, text: str = "") -> Iterator[ModelInfo]:
     """All models by name: those with an alias first, then open_clip's, then others that are here.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.cli.conftest import Cli
 from tests.models.hub_server import (
@@ -24,6 +28,7 @@ from tests.models.hub_server import (
     make_weights,
     tiny_repository,
 )
+from tests.models.tiny_models import CONFIGS, save_model
 
 NAME = "hf-hub:org/tiny"
 PAPER = "timm/vit_base_patch16_clip_224.openai"
@@ -185,8 +190,8 @@ def test_show_says_what_is_known_of_a_model(cli: Cli, hub: HubServer) -> None:
 
 
 def test_show_tells_why_a_model_cannot_be_used(cli: Cli, hub: HubServer) -> None:
-    [record] = cli("models", "show", "coca_ViT-B-32/laion2b_s13b_b90k").records
-    assert "CoCa models are not supported" in record["refused"]
+    [record] = cli("models", "show", "nllb-clip-base/v1").records
+    assert "text towers of Hugging Face are not supported" in record["refused"]
 
 
 def test_path_prints_the_folder_of_what_is_here(cli: Cli, hub: HubServer, tmp_path: Path) -> None:
@@ -309,3 +314,37 @@ def test_a_dry_run_downloads_nothing(cli: Cli, hub: HubServer, videos: Path) -> 
     assert "would first download ViT-B-16/openai (~598 MB)" in done.err
     assert "would classify 1 videos against 2 labels" in done.err
     assert hub.requests == []
+
+
+def test_an_import_is_a_model_to_classify_with(cli: Cli, videos: Path, tmp_path: Path) -> None:
+    source = save_model(tmp_path / "source", CONFIGS["vit"])
+    state = load_file(source / "open_clip_model.safetensors")
+    (source / "open_clip_model.safetensors").unlink()
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, source / "a.pt")
+    words = ["classify", str(videos / "run.mp4"), "-l", "run,jump", "--no-cache", "-m"]
+    refused = cli(*words, f"local-dir:{source}")
+    assert refused.code == 4
+    command = next(line for line in refused.err.splitlines() if "actcli models import" in line)
+    done = cli(*shlex.split(command.partition("actcli ")[2]))
+    assert (done.code, done.out) == (0, f"{source}-imported\n")
+    [record] = cli(*words, f"local-dir:{source}-imported").records
+    assert record["ok"]
+
+
+def test_scores_of_a_sigmoid_model_do_not_depend_on_other_labels(
+    cli: Cli, videos: Path, tmp_path: Path
+) -> None:
+    folder = save_model(tmp_path / "siglip", CONFIGS["siglip"])
+    scores = []
+    for labels in ("run", "run,jump", "wave,run,jump"):
+        [record] = cli(
+            "classify", str(videos / "run.mp4"), "-l", labels, "-m", f"local-dir:{folder}",
+            "--top", "3", "--no-cache",
+        ).records  # fmt: skip
+        assert record["score_kind"] == "sigmoid"
+        [found] = [row for row in record["top"] if row["label"] == "run"]
+        scores.append(found["score"])
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6) == pytest.approx(scores[2], rel=1e-6)
+    logit = math.exp(load_file(folder / "open_clip_model.safetensors")["logit_scale"].item())
+    logit = logit * found["similarity"] - 10
+    assert scores[0] == pytest.approx(1 / (1 + math.exp(-logit)), rel=1e-3)

@@ -46,13 +46,15 @@ def licence_of(tag: str, repository: str) -> str:
 
 
 def count_parameters(name: str) -> int | None:
-    """Of both towers; None for the families whose text tower open_clip can't build here."""
+    """Of all parts; None for the families whose text tower open_clip can't build here."""
     import open_clip
 
     settings: dict[str, Any] = deepcopy(open_clip.get_model_config(name))
-    if "hf_model_name" in settings["text_cfg"] or "multimodal_cfg" in settings:
+    if "hf_model_name" in settings["text_cfg"]:
         return None
     family = open_clip.CustomTextCLIP if settings.pop("custom_text", False) else open_clip.CLIP
+    if "multimodal_cfg" in settings:
+        family = open_clip.CoCa
     if "timm_model_name" in settings["vision_cfg"]:
         settings["vision_cfg"]["timm_model_pretrained"] = False
     with torch.device("meta"):

@@ -150,7 +150,7 @@ def test_the_config_of_something_else_is_refused(content: str, broken_folder: Pa
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"multimodal_cfg": {}}, "CoCa models are not supported"),
+        ({"text_cfg": {"pool_type": "none"}}, "gives no embedding of a prompt"),
         ({"text_cfg": {"hf_model_name": "roberta"}}, "got roberta, expected one of open_clip's"),
         ({"text_cfg": {"context_length": "x"}}, "a setting is of the wrong kind"),
         ({"vision_cfg": {"image_size": [32, 64]}}, "preprocessing is not supported"),

@@ -13,7 +13,7 @@ from actcli.errors import ModelError, ResourceError
 from actcli.models.backbone import find_backbone
 from actcli.models.open_clip import OpenClipBackbone
 from actcli.models.tokens import pooled_positions
-from tests.models.tiny_models import LONG, PROMPTS
+from tests.models.tiny_models import BASE, CONFIGS, LONG, PROMPTS, TEXT, save_model
 
 Open = Callable[..., OpenClipBackbone]
 
@@ -30,11 +30,39 @@ def test_cutting_passes_to_the_longest_prompt_is_exact(family: str, open_backbon
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("family", "pooled"), [("siglip", 15), ("clipa", 15), ("first", 0), ("mobile", 2)]
+)
 @torch.no_grad()
-def test_a_text_tower_that_looks_both_ways_is_never_cut(open_backbone: Open) -> None:
-    embeddings, end = open_backbone("siglip").token_embeddings(["run"])
+def test_a_text_tower_that_looks_both_ways_is_never_cut(
+    family: str, pooled: int, open_backbone: Open
+) -> None:
+    backbone = open_backbone(family)
+    embeddings, end = backbone.token_embeddings(["run"])
+    assert not backbone.text_is_causal
     assert embeddings.shape[1] == 16
-    assert end.tolist() == [15]
+    assert end.tolist() == [pooled]
+
+
+def test_a_text_tower_that_masks_padding_takes_whole_prompts_only(open_backbone: Open) -> None:
+    with pytest.raises(ModelError, match="reads whole prompts only"):
+        open_backbone("coca").token_embeddings(["run"])
+
+
+@pytest.mark.parametrize("length", [77, 64, 32])
+@torch.no_grad()
+def test_a_warning_shows_the_cut_at_the_length_of_each_family(
+    length: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {**BASE, "text_cfg": {**TEXT, "context_length": length}}
+    backbone = OpenClipBackbone(find_backbone(f"local-dir:{save_model(tmp_path, config)}"))
+    fits, too_long = " ".join(["run"] * (length - 2)), " ".join(["run"] * (length - 1))
+    backbone.encode_text([fits])
+    assert (backbone.cut_prompts, caplog.text) == ((), "")
+    one, other = backbone.encode_text([fits, too_long + " fast"])
+    assert torch.equal(one, other)
+    assert [cut.read for cut in backbone.cut_prompts] == [fits]
+    assert f'reads at most {length} tokens of a prompt; cut (1): "{fits}"' in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -96,3 +124,39 @@ def test_a_tokenizer_that_cannot_be_had_is_said(
         (broken_folder / file).touch()
     with pytest.raises(error, match=sentence):
         OpenClipBackbone(find_backbone(f"local-dir:{broken_folder}")).encode_text(["run"])
+
+
+def save_word_tokenizer(folder: Path, length: int) -> None:
+    """A tokenizer of Hugging Face in the shape of SigLIP's: words, an end token, padding."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<pad>", "</s>", "<unk>", "run", "a", "video", "of", "fast"]
+    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    inner.post_processor = processors.TemplateProcessing("$A </s>", None, [("</s>", 1)])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
+        model_max_length=length,
+    )  # fmt: skip
+    fast.save_pretrained(folder)
+
+
+@torch.no_grad()
+def test_a_hugging_face_tokenizer_is_that_of_open_clip_and_its_cuts_are_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("transformers", reason="needs transformers, which SigLIP's tokenizers do")
+    import open_clip
+
+    text = {**CONFIGS["siglip"]["text_cfg"], "hf_tokenizer_name": "org/name", "context_length": 64}
+    folder = save_model(tmp_path, CONFIGS["siglip"] | {"text_cfg": text})
+    save_word_tokenizer(folder, 64)
+    backbone = OpenClipBackbone(find_backbone(f"local-dir:{folder}"))
+    fits, too_long = " ".join(["run"] * 63), " ".join(["run"] * 64)
+    prompts = ["run fast", "A video of: RUN!", fits, too_long]
+    ids = open_clip.get_tokenizer(f"local-dir:{folder}")(prompts)
+    expected = open_clip.create_model(f"local-dir:{folder}").eval().encode_text(ids)
+    torch.testing.assert_close(backbone.encode_text(prompts), expected, rtol=0, atol=1e-5)
+    assert [cut.read for cut in backbone.cut_prompts] == [fits]
+    assert "reads at most 64 tokens of a prompt; cut (1)" in caplog.text

@@ -1,0 +1,119 @@
+"""Read the tensors of other people's pickled weights, and nothing else of them.
+
+A pickle is a program. torch's restricted reader runs none of it but the making of tensors and
+plain containers, and refuses a file that asks for more. It is used where a user asks for an
+import, never when a model is looked for.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from actcli.errors import ModelError, shorten_list
+
+_WRAPPERS: Final = ("state_dict", "model_state_dict", "model_state", "model")
+_PREFIXES: Final = ("module.", "_orig_mod.")
+"""Of DistributedDataParallel and of torch.compile."""
+_FACTS: Final = {"input_resolution", "context_length", "vocab_size"}
+"""Numbers that OpenAI's files keep among the weights."""
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_AGAIN = "download or copy the file again"
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The weights in a file of torch's or a safetensors file, by names without wrappers' prefixes.
+
+    Raises ModelError for a file that is absent, damaged or of another kind, or holds anything but
+    tensors where weights should be.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if path.suffix == ".safetensors" or start[8:] == b"{":
+        return _tidy(path, _read_safetensors(path))
+    is_zip = start.startswith(b"PK")
+    if is_zip:
+        _check_archive(path)
+    return _tidy(path, _unwrap(_unpickle(path, is_zip=is_zip)))
+
+
+def _check_archive(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise ModelError(f"{path}: truncated or damaged ({error})", hint=_AGAIN) from error
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise ModelError(
+            f"{path}: a TorchScript program, not a file of weights, and never run",
+            hint="OpenAI's are on the hub as weights alone: actcli models list openai",
+        )
+
+
+def _unpickle(path: Path, *, is_zip: bool) -> Any:
+    """What a file of torch.save holds; older ones, which are no archives, can't be mapped."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of storage classes that are being renamed
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        asked = _GLOBAL.search(str(error))
+        if asked is None:
+            raise ModelError(f"{path}: not a file of weights, or damaged", hint=_AGAIN) from error
+        raise ModelError(
+            f"{path}: not read, for it holds more than tensors (it asks for {asked[1]})",
+            hint="ask its authors for a file of weights alone, best a .safetensors file",
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, AssertionError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ModelError(f"{path}: truncated or damaged ({reason})", hint=_AGAIN) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: cannot be read ({error})", hint=_AGAIN) from error
+
+
+def _unwrap(content: Any) -> Any:
+    """The weights themselves, from among an optimizer's state and whatever else was saved."""
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in _WRAPPERS if key in content), None)
+        if not isinstance(inner, Mapping):
+            break
+        content = inner
+    return content
+
+
+def _tidy(path: Path, content: Any) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping) or not content:
+        raise ModelError(
+            f"{path}: no weights by name (got {type(content).__name__}, expected names and tensors)"
+        )
+    state = {str(name): value for name, value in content.items() if str(name) not in _FACTS}
+    odd = [name for name, value in state.items() if not _is_plain(value)]
+    if odd:
+        raise ModelError(
+            f"{path}: not the weights of a model ({shorten_list(odd, limit=3)}: no plain tensors)"
+        )
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
