@@ -6,15 +6,14 @@ failure in its place, so that one wrong name among good ones stops nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
+from actcli.data.rows import parse_object
 from actcli.data.walk import find_videos
 from actcli.errors import InputError, ManifestError, UsageError, close_names, shorten_list
 from actcli.types import VideoRef
@@ -153,55 +152,19 @@ def _as_bytes(text: str | bytes) -> bytes:
     return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One JSON object of a list, and where it stands."""
-
-    place: str
-    values: dict[str, Any]
-
-    def error(self, key: str, expected: str) -> ManifestError:
-        return ManifestError(
-            f'{self.place}: bad "{key}" (got {json.dumps(self.values.get(key))}, '
-            f"expected {expected})"
-        )
-
-    def text(self, key: str) -> str | None:
-        value = self.values.get(key)
-        if value is None or (isinstance(value, str) and value):
-            return value
-        raise self.error(key, "a text")
-
-    def seconds(self, key: str) -> float | None:
-        value = self.values.get(key)
-        if value is None:
-            return None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # The upper bound keeps `float` from overflowing; it is also false for NaN.
-        if not is_number or not 0 <= value < 1e12:
-            raise self.error(key, "seconds, 0 or more")
-        return float(value)
-
-
 def _parse_json(line: bytes, place: str) -> VideoRef:
-    text = line.decode("utf-8", "surrogateescape")
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(
-            f"{place}: not a JSON object ({error})",
-            hint='{"path": "a.mp4"} is an object; ./{name}.mp4 is a file; -0 reads paths only',
-        ) from error
-    row = _Row(place, values)
-    if unknown := [key for key in values if key not in _KEYS]:
+    row = parse_object(
+        line.decode("utf-8", "surrogateescape"),
+        place,
+        hint='{"path": "a.mp4"} is an object; ./{name}.mp4 is a file; -0 reads paths only',
+    )
+    if unknown := [key for key in row.values if key not in _KEYS]:
         close = close_names(unknown[0], _KEYS)
         raise ManifestError(
             f"{place}: unknown keys {shorten_list(unknown)} (expected {shorten_list(_KEYS)})",
             hint=f'did you mean "{close[0]}"?' if close else None,
         )
-    path, start_s, end_s = row.text("path"), row.seconds("start"), row.seconds("end")
+    path, (start_s, end_s) = row.text("path"), row.span()
     if path is None:
         raise row.error("path", "a file name")
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise row.error("end", f"more than start, {start_s or 0.0:g}")
     return VideoRef(path, start_s, end_s, row.text("id") or path, row.text("label"))

@@ -60,7 +60,7 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
         for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
             if entry.name.startswith("."):
                 continue
-            if _is_folder(entry):
+            if is_folder(entry):
                 folders.append(entry.path)
             elif entry.is_symlink() or entry.is_file():
                 # A dangling link is kept, it fails by name; a named pipe would block the reader.
@@ -68,7 +68,7 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
     return files, folders
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
     """False for a link that leads nowhere, in a circle, or where we may not look."""
     try:
         return entry.is_dir()

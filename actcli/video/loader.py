@@ -6,15 +6,18 @@ thread hands jobs to processes; the consumer iterates `load` and sees results in
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from actcli.errors import VideoError
+from actcli.errors import ResourceError, VideoError
 from actcli.types import Failure, VideoRef
 from actcli.video.pool import DecodePool
 from actcli.video.worker import Read, read_or_error
+
+log = logging.getLogger("actcli.video.loader")
 
 
 class Idle:
@@ -164,6 +167,28 @@ class Loader:
         with self._condition:
             self._fatal = error
             self._condition.notify_all()
+
+
+def start_loader(
+    read: Read, workers: int | None, *, timeout_s: float, batch_size: int, clip_bytes: int
+) -> Loader:
+    """A loader whose first worker is on its way.
+
+    workers: decode processes; None is one per core, or none where they can't be started
+    batch_size: videos that the consumer takes at once
+    """
+
+    def start(count: int) -> Loader:
+        window = window_size(count, batch_size, clip_bytes)
+        return Loader(read, workers=count, timeout_s=timeout_s, window=window).start()
+
+    if workers is not None:
+        return start(workers)
+    try:
+        return start(auto_workers())
+    except ResourceError as error:
+        log.warning("%s: decoding in this process instead", error.message)
+        return start(0)
 
 
 def window_size(workers: int, batch_size: int, clip_bytes: int) -> int:

@@ -89,7 +89,7 @@ def _as_file(source: Source) -> Iterator[BinaryIO]:
     if not isinstance(source, str | Path):
         yield source
         return
-    _check_regular(source)
+    check_regular(source)
     # Unbuffered: FFmpeg asks for large blocks itself.
     with open(source, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -97,7 +97,7 @@ def _as_file(source: Source) -> Iterator[BinaryIO]:
         yield file
 
 
-def _check_regular(path: str | Path) -> None:
+def check_regular(path: str | Path) -> None:
     """Raise VideoError unless `path` is a regular file with bytes in it, without opening it.
 
     Opening is not harmless: it waits for a writer on a pipe and may act on a device.

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actcli.data.wording import clean_label, match_key, same_label_key
+from actcli.wording import clean_label, match_key, same_label_key
 
 
 @pytest.mark.parametrize(
