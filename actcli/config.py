@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actcli.errors import UsageError, did_you_mean, flag_of
 
 DEFAULT_TEMPLATE = "a video of {}"
+
+T = TypeVar("T", bound="TaskConfig")
 
 
 class Config(BaseModel):
@@ -27,6 +29,24 @@ class SamplingConfig(Config):
     """V, clips taken from different times of one video; scores are averaged."""
     stride_s: float | None = Field(None, gt=0)
     """Seconds between frames for dense sampling; None is uniform sampling."""
+    scheme: Literal["time", "clip-fsar"] = "time"
+    """time: by seconds, as above. clip-fsar: by frame number, as CLIP-FSAR's published code."""
+    rate: int = Field(50, ge=1)
+    """SAMPLING_RATE of the published configs; `scheme` time has no use for it.
+
+    Above 40 a random frame of each of T segments is taken, else T evenly spaced ones: 50 was
+    published for HMDB51, UCF101 and SSv2, 35 for Kinetics-100."""
+
+    @model_validator(mode="after")
+    def _published_schemes_have_their_own_clip(self) -> Self:
+        for name, own in (("num_views", 1), ("stride_s", None)):
+            given = getattr(self, name)
+            if self.scheme != "time" and given != own:
+                raise ValueError(
+                    f"{flag_of(name)}: the sampling of {self.scheme} knows one clip a video and no "
+                    f"stride (got {given}, expected {own or 'none'})"
+                )
+        return self
 
 
 class LimitsConfig(Config):
@@ -54,12 +74,16 @@ class RunConfig(Config):
     on_error: Literal["continue", "stop"] = "continue"
 
 
-class ClassifyConfig(Config):
-    """Everything `classify` needs besides the videos and the labels."""
+class TaskConfig(Config):
+    """What every task needs that runs a model on videos.
+
+    Where the model is a checkpoint, what was not set here is as the checkpoint has it.
+    """
 
     model: str = "default"
+    backbone: str | None = None
+    """Where the backbone of a checkpoint is now, if not under the name that it gives."""
     templates: tuple[str, ...] = (DEFAULT_TEMPLATE,)
-    top: int = Field(5, ge=1)
     sampling: SamplingConfig = SamplingConfig()
     limits: LimitsConfig = LimitsConfig()
     run: RunConfig = RunConfig()
@@ -69,24 +93,54 @@ class ClassifyConfig(Config):
     """Licences that the model may have, in lower case; `permissive` is all of that kind."""
 
     @model_validator(mode="after")
-    def _templates_have_one_slot(self) -> ClassifyConfig:
+    def _templates_have_one_slot(self) -> Self:
         for template in self.templates:
             if template.count("{}") != 1:
                 raise ValueError(f'--template: "{template}" needs exactly one {{}} for the label')
         return self
 
 
-def with_options(config: ClassifyConfig, options: Mapping[str, Any]) -> ClassifyConfig:
+class ClassifyConfig(TaskConfig):
+    """Everything `classify` needs besides the videos and the labels."""
+
+    top: int = Field(5, ge=1)
+
+
+class FewShotConfig(ClassifyConfig):
+    """Everything `fewshot` needs besides the examples and the videos."""
+
+    matcher: Literal["mean", "otam", "bimhm", "diag"] | None = None
+    """How frames are compared; None is the method's own choice."""
+    text_weight: float | Literal["auto"] | None = None
+    """Share of the words in the scores, in [0, 1]; None is the method's own choice."""
+
+    @model_validator(mode="after")
+    def _text_weight_is_a_share(self) -> Self:
+        if isinstance(self.text_weight, float) and not 0 <= self.text_weight <= 1:
+            raise ValueError(f"--text-weight: not a share (got {self.text_weight:g}, expected 0-1)")
+        return self
+
+    def method_options(self) -> dict[str, Any]:
+        """What is set of the method's own config."""
+        options: dict[str, Any] = {} if self.matcher is None else {"matcher": self.matcher}
+        if self.text_weight is not None:
+            options["text_weight"] = None if self.text_weight == "auto" else self.text_weight
+        return options
+
+
+def with_options(config: T, options: Mapping[str, Any]) -> T:
     """`config` with flat options put where they belong and everything validated once.
 
     options: fields of the config or of its parts, by name (`num_frames=16`, `device="cpu"`).
 
     Raises UsageError naming the flag.
     """
-    values = config.model_dump()
-    homes = dict.fromkeys(values, values)
+    # Only what was set: what a checkpoint decides must not look as if a user had.
+    values = config.model_dump(exclude_unset=True)
+    homes = dict.fromkeys(type(config).model_fields, values)
     for part in ("sampling", "limits", "run"):
-        homes |= dict.fromkeys(values[part], values[part])
+        kind = type(getattr(config, part))
+        homes |= dict.fromkeys(kind.model_fields, values.setdefault(part, {}))
     for name, value in options.items():
         if name not in homes:
             raise UsageError(f"{name}: unknown option", hint=did_you_mean(name, homes))
@@ -95,7 +149,7 @@ def with_options(config: ClassifyConfig, options: Mapping[str, Any]) -> Classify
         return type(config).model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        if not first["loc"]:
+        if first["type"] == "value_error":  # one of ours, which names the flag
             raise UsageError(first["msg"].removeprefix("Value error, ")) from error
         flag = flag_of(str(first["loc"][-1]))
         raise UsageError(f"{flag}: {first['msg']} (got {first['input']!r})") from error

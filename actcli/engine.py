@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,36 +210,53 @@ def embed_text(
     precision: str,
 ) -> Text:
     """Embed prompts [C][P], running the text tower only for those that no earlier run embedded."""
-    digest, spec = method.cache_key(), method.backbone.spec
+    backbone, spec = method.backbone, method.backbone.spec
+    digest = method.cache_key()
 
     def encode(texts: list[str]) -> Tensor:
-        keys = [
-            make_key({"version": _TEXT_VERSION, "text": text, "model": digest, "as": precision})
-            for text in texts
-        ]
-        hits = {key: hit for key in keys if (hit := cache.get(key))}
+        def compute(missing: list[str]) -> tuple[Tensor, list[dict[str, Any]]]:
+            fresh = backbone.encode_text(missing)
+            read = {cut.prompt: {"read": cut.read} for cut in backbone.cut_prompts}
+            return fresh, [read.get(text, {}) for text in missing]
+
+        values, notes = _recall(cache, {"model": digest, "as": precision}, texts, compute)
         # The backbone says it of prompts that it cuts now; it is as true of the cached ones.
-        warn_of_cut(spec, [meta["read"] for _, meta in hits.values() if "read" in meta])
-        found = {key: _stored_tensor(*hit) for key, hit in hits.items()}
-        missing = [i for i, key in enumerate(keys) if key not in found]
-        if missing:
-            fresh = method.backbone.encode_text([texts[i] for i in missing]).cpu()
-            read = {cut.prompt: {"read": cut.read} for cut in method.backbone.cut_prompts}
-            for i, value in zip(missing, fresh, strict=True):
-                found[keys[i]] = value
-                meta = _tensor_meta(value) | read.get(texts[i], {})
-                cache.put(keys[i], _to_bytes(value), meta)
-        return torch.stack([found[key] for key in keys])
+        warn_of_cut(spec, [note["read"] for note in notes if "read" in note])
+        return values
+
+    def recall(key: str, items: list[str], compute: Callable[[list[str]], Tensor]) -> Tensor:
+        parts = {"model": key, "as": precision}
+        return _recall(cache, parts, items, lambda names: (compute(names), [{}] * len(names)))[0]
 
     with torch.inference_mode():
-        return method.embed_text(labels, prompts, encode=encode)
+        return method.embed_text(labels, prompts, encode=encode, recall=recall)
+
+
+def _recall(
+    cache: Cache,
+    parts: dict[str, str],
+    items: list[str],
+    compute: Callable[[list[str]], tuple[Tensor, list[dict[str, Any]]]],
+) -> tuple[Tensor, list[dict[str, Any]]]:
+    """A value for each text, stacked, and the notes of those that were in the cache.
+
+    compute: values [M, ...] and notes for texts that were not
+    """
+    keys = [make_key({"version": _TEXT_VERSION, "text": text, **parts}) for text in items]
+    hits = {key: hit for key in keys if (hit := cache.get(key))}
+    found = {key: _stored_tensor(*hit) for key, hit in hits.items()}
+    missing = [i for i, key in enumerate(keys) if key not in found]
+    if missing:
+        fresh, notes = compute([items[i] for i in missing])
+        for i, value, note in zip(missing, fresh.cpu(), notes, strict=True):
+            found[keys[i]] = value
+            cache.put(keys[i], _to_bytes(value), _tensor_meta(value) | note)
+    return torch.stack([found[key] for key in keys]), [meta for _, meta in hits.values()]
 
 
 def _transform_key(preprocessing: Preprocessing) -> dict[str, Any]:
-    return {
-        name: getattr(preprocessing, name)
-        for name in ("size_px", "resize", "interpolation", "fill")
-    }
+    # Mean and deviation too: those of a checkpoint may differ from its backbone's.
+    return asdict(preprocessing)
 
 
 def _from_cache(hit: _Hit) -> FrameEmbeddings:

@@ -22,7 +22,8 @@ ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["bicubic", "bilinear"]
 
 
-def _check_rank(owner: str, name: str, value: Any, letters: str) -> None:
+def check_rank(owner: str, name: str, value: Any, letters: str) -> None:
+    """Raise ValueError unless a tensor has as many axes as there are letters."""
     axes = letters.split()
     if len(value.shape) != len(axes):
         raise ValueError(f"{owner}.{name}: wrong shape (got {tuple(value.shape)}, expected {axes})")
@@ -90,6 +91,10 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
     fill: int = 0
     """Grey level of padding, for `longest`."""
+    scale_px: int | None = None
+    """What `resize` scales to instead of X, before the crop of the central X by X."""
+    antialias: bool = True
+    """False: each pixel is mixed from its nearest neighbours alone, however much is shrunk."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,8 +112,8 @@ class Clip:
     """What a user should know about this video though it could be read."""
 
     def __post_init__(self) -> None:
-        _check_rank("Clip", "frames", self.frames, "V T 3 X X")
-        _check_rank("Clip", "times_s", self.times_s, "V T")
+        check_rank("Clip", "frames", self.frames, "V T 3 X X")
+        check_rank("Clip", "times_s", self.times_s, "V T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +130,7 @@ class FrameEmbeddings:
     cached: bool = False
 
     def __post_init__(self) -> None:
-        _check_rank("FrameEmbeddings", "values", self.values, "V T D")
+        check_rank("FrameEmbeddings", "values", self.values, "V T D")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +143,7 @@ class Text:
     """[C, P, D], un-normalised"""
 
     def __post_init__(self) -> None:
-        _check_rank("Text", "values", self.values, "C P D")
+        check_rank("Text", "values", self.values, "C P D")
         if self.values.shape[0] != len(self.labels) or len(self.prompts) != len(self.labels):
             raise ValueError(
                 f"Text: {len(self.labels)} labels, {len(self.prompts)} prompt lists, "

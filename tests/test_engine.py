@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,6 +177,21 @@ def test_other_conditions_are_not_confused(tmp_path: Path, change: str) -> None:
         trimmed = [replace(videos[0], end_s=2.0)] if change == "trim" else videos
         list(other.embed(trimmed))
     assert len(backbone.frames_seen) == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"scale_px": 8}, {"antialias": False}, {"resize": "squash"}, {"mean": (0.5,) * 3}]
+)
+def test_frames_prepared_otherwise_are_not_confused(tmp_path: Path, change: dict[str, Any]) -> None:
+    videos = files(tmp_path, 1)
+    backbone = FakeBackbone()
+    other = FakeBackbone()
+    prepared = replace(backbone.spec.preprocessing, **change)
+    other.spec = SimpleNamespace(name="fake", context_length=5, preprocessing=prepared)
+    with Cache(tmp_path / "cache") as cache:
+        list(engine(backbone, cache=cache).embed(videos))
+        list(engine(other, cache=cache).embed(videos))
+    assert other.frames_seen == [2]
 
 
 def test_many_cached_videos_do_not_pile_up_behind_one_that_is_not(tmp_path: Path) -> None:

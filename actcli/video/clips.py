@@ -10,7 +10,8 @@ from actcli.config import LimitsConfig, SamplingConfig
 from actcli.types import Clip, Preprocessing, VideoRef
 from actcli.video.decode import read_frames
 from actcli.video.picture import PictureMaker
-from actcli.video.sampling import choose_frames, make_plan, trim_span
+from actcli.video.published_sampling import published_plan
+from actcli.video.sampling import choose_frames, frames_between, make_plan, trim_span
 from actcli.video.timeline import Timeline
 
 
@@ -54,4 +55,9 @@ def _indices(
     timeline: Timeline, ref: VideoRef, sampling: SamplingConfig
 ) -> tuple[tuple[int, ...], ...]:
     start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
-    return choose_frames(make_plan(sampling, start_s, end_s), timeline.times_s)
+    if sampling.scheme == "time":
+        plan = make_plan(sampling, start_s, end_s)
+    else:
+        part = frames_between(start_s, end_s, timeline.times_s)
+        plan = published_plan(sampling, part, timeline.average_rate)
+    return choose_frames(plan, timeline.times_s)

@@ -75,7 +75,7 @@ def probe(source: Source, limits: LimitsConfig | None = None) -> VideoInfo:
     return VideoInfo(
         duration_s=timeline.duration_s,
         num_frames=timeline.num_frames,
-        average_rate=timeline.num_frames / timeline.duration_s,
+        average_rate=timeline.average_rate,
         width=height if rotation % 180 else width,
         height=width if rotation % 180 else height,
         rotation_deg=rotation,

@@ -5,7 +5,7 @@ Times count from the first shown frame. T is frames per view, V views per video.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,15 @@ def frame_at(time_s: float, shown_s: Times) -> int:
     shown_s: when each frame appears, in seconds, not falling
     """
     return max(0, bisect_right(shown_s, time_s + TOLERANCE_S) - 1)
+
+
+def frames_between(start_s: float, end_s: float, shown_s: Times) -> range:
+    """The indices of the frames on screen from `start_s` until before `end_s`: one at least.
+
+    shown_s: when each frame appears, in seconds, not falling
+    """
+    first = frame_at(start_s, shown_s) if start_s > 0 else 0
+    return range(first, max(first + 1, bisect_left(shown_s, end_s - TOLERANCE_S)))
 
 
 def choose_frames(plan: SamplePlan, shown_s: Times) -> tuple[tuple[int, ...], ...]:

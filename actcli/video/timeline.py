@@ -38,6 +38,11 @@ class Timeline:
         """How many frames are shown."""
         return len(self.times_s)
 
+    @property
+    def average_rate(self) -> float:
+        """Frames per second over the whole video, which must have frames."""
+        return self.num_frames / self.duration_s
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:

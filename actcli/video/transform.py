@@ -1,7 +1,8 @@
 """Scale and crop a picture for a model exactly as its authors' image pipeline does.
 
 Sizes and offsets are torchvision's and open_clip's; values equal PIL's antialiased resize to one
-grey level, at a third of the time.
+grey level, at a third of the time. What CLIP-FSAR's authors do instead, without antialias and in
+float, is `fit_plainly`.
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ def fit_picture(
     size = preprocessing.size_px
     if max(height, width) > _MAX_STRIP * size:
         pixels, (height, width) = _cut_strip(pixels, size, (height, width))
-    scaled = _resize(pixels, (height, width), preprocessing.interpolation)
-    top, left = crop_offset(height, size), crop_offset(width, size)
-    scaled = scaled[:, top : top + size, left : left + size]
+    if preprocessing.antialias:
+        scaled = _crop(_resize(pixels, (height, width), preprocessing.interpolation), size)
+    else:
+        (scaled,) = fit_plainly(pixels[None], (height, width), size, preprocessing.interpolation)
+        if finish is None:
+            scaled = (scaled * 255).round().to(torch.uint8)
     picture = finish(scaled.numpy()) if finish else scaled.numpy()
     if picture.shape[1:] == (size, size):
         return np.ascontiguousarray(picture)
@@ -51,13 +55,36 @@ def fit_picture(
     return padded
 
 
+def fit_plainly(
+    pixels: NDArray[Any], scaled: tuple[int, int], size: int, mode: str = "bilinear"
+) -> torch.Tensor:
+    """Resize without antialias, in float, and crop the centre.
+
+    pixels:   uint8 or uint16 [T, H, W, 3]
+    scaled:   (h, w) to scale to; h / w need not be H / W
+    size:     X, side of the square to crop
+    returns:  float32 [T, 3, min(h, X), min(w, X)] in 0..1
+    """
+    frames = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).permute(0, 3, 1, 2)
+    resized = interpolate(frames, scaled, mode=mode, align_corners=False)  # [T, 3, h, w]
+    # Divided when it is small: four times as fast as before it for a large frame.
+    return (_crop(resized, size) / np.iinfo(pixels.dtype).max).clamp(0, 1)
+
+
+def _crop(pictures: torch.Tensor, size: int) -> torch.Tensor:
+    """The centre of pictures [.., h, w], at most `size` in height and width."""
+    top, left = (crop_offset(length, size) for length in pictures.shape[-2:])
+    return pictures[..., top : top + size, left : left + size]
+
+
 def scaled_size(display_size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
     """(height, width) after scaling and before the crop or padding.
 
     shortest: torchvision's Resize(X); longest: open_clip's ResizeKeepRatio; squash: both sides X.
+    With `scale_px` this takes the place of X.
     """
     height, width = display_size
-    size = preprocessing.size_px
+    size = preprocessing.scale_px or preprocessing.size_px
     if preprocessing.resize == "squash":
         return size, size
     if preprocessing.resize == "shortest":

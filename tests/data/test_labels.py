@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actcli.data.labels import LabelSet, bundled_lists
-from actcli.data.wording import same_label_key
 from actcli.errors import InputError, UsageError
+from actcli.wording import same_label_key
 
 WORDS = st.from_regex(r"[a-z]{1,8}( [a-z]{1,8})?", fullmatch=True)
 NAMES = st.lists(WORDS, min_size=1, unique_by=same_label_key)

@@ -11,6 +11,7 @@ from actcli.video.sampling import (
     choose_frames,
     dense_times,
     frame_at,
+    frames_between,
     make_plan,
     trim_span,
     uniform_times,
@@ -70,6 +71,27 @@ def test_the_frame_on_screen_is_the_last_one_shown_by_then(time_s: float, index:
 
 def test_of_frames_shown_at_one_moment_the_last_counts() -> None:
     assert frame_at(1.0, [0.0, 1.0, 1.0, 2.0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "expected"),
+    [
+        (0.0, 0.4, [0, 1, 2, 3]),
+        (0.1, 0.3, [1, 2]),
+        (0.1000000001, 0.3000000001, [1, 2]),
+        (0.15, 0.25, [1, 2]),
+        (0.11, 0.12, [1]),
+        (0.35, 0.36, [3]),
+    ],
+)
+def test_the_frames_of_a_part_are_those_on_screen_during_it(
+    start_s: float, end_s: float, expected: list[int]
+) -> None:
+    assert list(frames_between(start_s, end_s, [0.0, 0.1, 0.2, 0.3])) == expected
+
+
+def test_all_frames_of_a_whole_video_count_even_if_shown_at_one_moment() -> None:
+    assert list(frames_between(0.0, 1.0, [0.0, 0.0, 0.5])) == [0, 1, 2]
 
 
 def test_a_plan_of_indices_is_clamped_to_the_video() -> None:

@@ -7,6 +7,7 @@ some tall pictures in the other order, which moves sharp edges by more than ours
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,8 @@ import torch
 from PIL import Image
 
 from actcli.types import Preprocessing
-from actcli.video.transform import crop_offset, fit_picture, scaled_size
+from actcli.video.transform import crop_offset, fit_picture, fit_plainly, scaled_size
+from tests.parity.reference import WHY_ABSENT, is_there, read_case
 
 Pixels = np.ndarray[Any, Any]
 
@@ -174,6 +176,84 @@ def test_sixteen_bit_pictures_are_finished_after_the_crop() -> None:
     wanted = Preprocessing(64)
     wide = fit_picture(pixels.astype(np.uint16) * 257, (120, 160), wanted, finish)
     assert np.abs(wide.astype(int) - fit_picture(pixels, (120, 160), wanted)).max() <= 2
+
+
+def bilinear_by_hand(pixels: Pixels, height: int, width: int) -> Pixels:
+    """float64 [3, height, width] in 0..1: each pixel from the four nearest, and no others."""
+    found = pixels.transpose(2, 0, 1) / 255
+    for axis, length in ((1, height), (2, width)):
+        stored = found.shape[axis]
+        place = ((np.arange(length) + 0.5) * stored / length - 0.5).clip(0, stored - 1)
+        below = np.floor(place).astype(int)
+        above = np.minimum(below + 1, stored - 1)
+        share = (place - below).reshape((-1, 1) if axis == 1 else (1, -1))
+        found = found.take(below, axis) * (1 - share) + found.take(above, axis) * share
+    return found
+
+
+CLIP_FSAR = Preprocessing(56, "squash", "bilinear", scale_px=64, antialias=False)
+
+
+@pytest.mark.parametrize(("scaled", "size"), [((64, 64), 56), ((256, 256), 224), ((40, 71), 33)])
+def test_plain_scaling_mixes_the_nearest_pixels_and_crops_the_centre(
+    scaled: tuple[int, int], size: int
+) -> None:
+    pixels = natural_picture(121, 161)
+    top, left = (crop_offset(length, size) for length in scaled)
+    expected = bilinear_by_hand(pixels, *scaled)[:, top : top + size, left : left + size]
+    found = fit_plainly(np.stack([pixels, pixels[::-1]]), scaled, size)
+    assert found.shape == (2, 3, size, size)
+    assert np.abs(found[0].numpy() - expected).max() < 1e-5
+
+
+@pytest.mark.skipif(not is_there(), reason=WHY_ABSENT)
+def test_plain_scaling_is_that_of_clip_fsars_authors() -> None:
+    case = read_case("clip_fsar", "test_preprocess")
+    wanted = Preprocessing(case.config["crop"])
+    mean, std = (torch.tensor(three).view(3, 1, 1) for three in (wanted.mean, wanted.std))
+    frames = case.tensors["input.frames"].numpy()
+    ours = fit_plainly(frames, tuple(case.config["resize"]), case.config["crop"])
+    theirs = case.tensors["output.tensor"].transpose(0, 1)  # [T, 3, X, X]
+    difference = ((ours - mean) / std - theirs).abs().max()
+    assert difference <= 1e-5 * (1 + theirs.abs().max())
+
+
+@pytest.mark.parametrize(("size", "scale"), [(56, 64), (224, 256), (32, 48)])
+def test_a_plain_picture_is_the_float_result_to_half_a_level(size: int, scale: int) -> None:
+    wanted = Preprocessing(size, "squash", "bilinear", scale_px=scale, antialias=False)
+    for height, width in ((48, 80), (240, 320), (1080, 1920), (17, 33)):
+        pixels = natural_picture(height, width)
+        picture = fit_picture(pixels, (height, width), wanted)
+        (exact,) = fit_plainly(pixels[None], (scale, scale), size)
+        assert (picture.dtype, picture.shape) == (np.uint8, (3, size, size))
+        assert np.abs(picture - exact.numpy() * 255).max() <= 0.5 + 1e-4
+
+
+def test_antialias_makes_a_difference_where_a_picture_shrinks() -> None:
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::4] = 255
+    plain = fit_picture(stripes, (256, 256), CLIP_FSAR)
+    smooth = fit_picture(stripes, (256, 256), replace(CLIP_FSAR, antialias=True))
+    assert (plain.max(), smooth.min()) == (0, 64)
+
+
+def test_a_scale_crops_what_the_other_ways_of_scaling_would_keep() -> None:
+    wanted = Preprocessing(56, scale_px=64)
+    assert scaled_size((60, 90), wanted) == (64, 96)
+    pixels = natural_picture(60, 90)
+    whole = np.asarray(Image.fromarray(pixels).resize((96, 64), Image.Resampling.BICUBIC))
+    expected = whole[4:60, 20:76].transpose(2, 0, 1)
+    assert_equal_to_a_level(fit_picture(pixels, (60, 90), wanted), expected)
+
+
+def test_sixteen_bit_pictures_are_scaled_plainly_too() -> None:
+    pixels = natural_picture(120, 160)
+
+    def finish(scaled: Pixels) -> Pixels:
+        return (scaled * 255).round().astype(np.uint8)
+
+    wide = fit_picture(pixels.astype(np.uint16) * 257, (120, 160), CLIP_FSAR, finish)
+    assert np.abs(wide.astype(int) - fit_picture(pixels, (120, 160), CLIP_FSAR)).max() <= 1
 
 
 def test_embeddings_do_not_notice_the_difference() -> None:
