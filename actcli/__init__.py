@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from actcli.errors import ActcliError as ActcliError
     from actcli.methods.base import Method as Method
     from actcli.tasks.classify import classify as classify
+    from actcli.tasks.fewshot import fewshot as fewshot
     from actcli.types import Failure as Failure
     from actcli.types import Prediction as Prediction
     from actcli.types import VideoRef as VideoRef
@@ -22,6 +23,7 @@ _HOMES = {
     "Prediction": "actcli.types",
     "VideoRef": "actcli.types",
     "classify": "actcli.tasks.classify",
+    "fewshot": "actcli.tasks.fewshot",
 }
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "VideoRef",
     "__version__",
     "classify",
+    "fewshot",
 ]
 
 

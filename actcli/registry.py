@@ -13,6 +13,8 @@ from actcli.errors import UsageError, close_names, shorten_list
 
 METHODS: Final[Mapping[str, str]] = {
     "clip": "actcli.methods.base:Method",
+    "clip-fsar": "actcli.methods.clip_fsar:ClipFsar",
+    "motion-prompts": "actcli.methods.motion_prompts.method:MotionPrompts",
 }
 """`--method` name -> "module:Class", a subclass of `Method`."""
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from actcli.cli import classify, demo, doctor, models
+from actcli.cli import classify, data, demo, doctor, fewshot, models
 from actcli.errors import ActcliError, ResourceError
 
 EXIT_CODES = (
@@ -112,7 +112,7 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(["\b\n" + inspect.cleandoc(examples), *texts])
 
 
-for _command in (classify, demo, doctor):
+for _command in (classify, fewshot, demo, doctor):
     app.command(
         _command.__name__.rpartition(".")[2],
         help=_help(_command.command),
@@ -121,20 +121,21 @@ for _command in (classify, demo, doctor):
     )(_command.command)
 
 
-models_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", epilog=EXIT_CODES)
-for _name, _subcommand in models.SUBCOMMANDS.items():
-    models_app.command(
-        _name,
-        help=_help(_subcommand),
-        short_help=(_subcommand.__doc__ or "").split("\n")[0].rstrip("."),
-        epilog=EXIT_CODES,
-    )(_subcommand)
-app.add_typer(
-    models_app,
-    name="models",
-    help=_help(models.group),
-    short_help=(models.group.__doc__ or "").split("\n")[0].rstrip("."),
-)
+for _group in (models, data):
+    _group_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", epilog=EXIT_CODES)
+    for _name, _subcommand in _group.SUBCOMMANDS.items():
+        _group_app.command(
+            _name,
+            help=_help(_subcommand),
+            short_help=(_subcommand.__doc__ or "").split("\n")[0].rstrip("."),
+            epilog=EXIT_CODES,
+        )(_subcommand)
+    app.add_typer(
+        _group_app,
+        name=_group.__name__.rpartition(".")[2],
+        help=_help(_group.group),
+        short_help=(_group.group.__doc__ or "").split("\n")[0].rstrip("."),
+    )
 
 
 def _print_version(wanted: bool) -> None:
@@ -149,6 +150,7 @@ def _print_version(wanted: bool) -> None:
     help="""\b
 actcli classify clip.mp4 --labels "run,jump,sit down"
 actcli classify videos/ --labels-file kinetics400 --top 5 -o preds.csv
+actcli fewshot query/*.mp4 --support examples/
 actcli demo try && actcli classify try/query -L try/labels.txt --model demo
 
 Tell what happens in a video, offline, from the command line."""

@@ -56,7 +56,7 @@ def list_(
 
     `!` marks licences that don't allow every use, `~` sizes that are estimated.
     """  # fmt: skip
-    shape = _shape(format)
+    shape = record_format(format)
     opt.start_messages(quiet=False)
     from actcli.render.console import make_console
     from actcli.render.models import model_lines, print_models
@@ -73,18 +73,28 @@ def list_(
 
 
 def show(name: Name, format: Format = "auto") -> None:
-    """Show what is known of one model; nothing is downloaded.
+    """Show what is known of one model or checkpoint file; nothing is downloaded.
 
         actcli models show default
+        actcli models show moves.safetensors
         actcli models show ViT-B-16/openai --format jsonl
     """  # fmt: skip
-    shape = _shape(format)
+    shape = record_format(format)
     opt.start_messages(quiet=False)
-    from actcli.render.models import model_lines, show_lines
+    from actcli.checkpoint import find_checkpoint, read_info
+    from actcli.render.models import checkpoint_lines, model_lines, show_lines
+    from actcli.render.records import to_json
     from actcli.tasks.models import describe_model, hub_settings
 
-    info = describe_model(name, hub_settings())
-    for line in show_lines(info) if shape == "table" else model_lines([info]):
+    path = find_checkpoint(name)
+    if path is not None:
+        stated = read_info(path)
+        record = to_json({"path": str(path), **stated.stated()})
+        lines = checkpoint_lines(stated, path) if shape == "table" else [record]
+    else:
+        info = describe_model(name, hub_settings())
+        lines = show_lines(info) if shape == "table" else model_lines([info])
+    for line in lines:
         typer.echo(line)
 
 
@@ -180,20 +190,22 @@ def import_(
     ] = "",
     quiet: opt.Quiet = False,
 ) -> None:
-    """Make a `local-dir:` model of somebody's pickled or safetensors weights.
+    """Make a `local-dir:` model, or a checkpoint, of somebody's pickled or safetensors weights.
 
         actcli models import open_clip_pytorch_model.bin -o mine
         actcli models import epoch_30.pt --arch ViT-B-16/openai -o mine
+        actcli models import checkpoint_epoch_00010.pyth -o fsar.safetensors
         actcli classify clip.mp4 -l "run,jump" --model local-dir:mine
 
     Tensors are all that is read: a file that asks for anything else is refused, and no code of it
     runs. Names and shapes must be those of the architecture; its tag decides the activation and
-    the preprocessing.
+    the preprocessing. Checkpoints in CLIP-FSAR's published layout (RN50, ViT-B/16) become one file
+    for `fewshot --model FILE`, with the switches, frames and transform of their config.
     """  # fmt: skip
     opt.start_messages(quiet=quiet)
-    from actcli.tasks.models import import_model
+    from actcli.tasks.importing import import_file
 
-    typer.echo(import_model(file, output, architecture=arch).folder)
+    typer.echo(import_file(file, output, architecture=arch))
 
 
 def _confirm(question: str) -> bool:
@@ -203,7 +215,11 @@ def _confirm(question: str) -> bool:
         raise KeyboardInterrupt from None
 
 
-def _shape(format: str) -> str:
+def record_format(format: str) -> str:
+    """The format of records that are no predictions: table or jsonl.
+
+    Raises UsageError for a name that is neither.
+    """
     if format not in MODEL_FORMATS:
         raise UsageError(
             f"--format: unknown format (got {format!r}, expected {', '.join(MODEL_FORMATS)})",

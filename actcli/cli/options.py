@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +39,12 @@ def option(*flags: str, panel: str, help: str, **more: Any) -> Any:
     """A Typer option in a panel, settable through ACTCLI_<NAME> as well."""
     long = next(flag for flag in flags if flag.startswith("--")).split("/")[0]
     name = long.removeprefix("--").replace("-", "_").upper()
-    settings = {"rich_help_panel": panel, "help": help, "envvar": f"ACTCLI_{name}"} | more
+    # Help is rich markup, in which brackets would vanish.
+    settings = {
+        "rich_help_panel": panel,
+        "help": help.replace("[", "\\["),
+        "envvar": f"ACTCLI_{name}",
+    } | more
     return typer.Option(*flags, show_envvar=False, **settings)
 
 
@@ -59,6 +65,56 @@ def licences(text: str | None) -> tuple[str, ...]:
     return names
 
 
+def is_typed(ctx: typer.Context, name: str) -> bool:
+    """Whether a parameter stands on the command line itself."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether a parameter was set at all, on the command line or by the environment."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and not source.name.startswith("DEFAULT")
+
+
+_SAME_NAME = (
+    "model", "backbone", "offline", "max_pixels", "device", "precision", "batch_size", "workers",
+    "seed", "cache_dir", "on_error",
+)  # fmt: skip
+_OTHER_NAME = {
+    "frames": "num_frames",
+    "views": "num_views",
+    "stride": "stride_s",
+    "max_duration": "max_duration_s",
+    "timeout": "timeout_s",
+}
+
+
+def task_options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
+    """The options of a task's config that shared flags set; what was not set is left out."""
+    from actcli.data.prompts import resolve_templates
+
+    names = {name: name for name in _SAME_NAME} | _OTHER_NAME
+    options = {
+        option: flags[flag]
+        for flag, option in names.items()
+        if flag in flags and is_given(ctx, flag) and flags[flag] is not None
+    }
+    options["model"] = flags["model"]
+    if templates := flags.get("template") or templates_of_environment():
+        options["templates"] = resolve_templates(templates)
+    if flags.get("no_cache"):
+        options["use_cache"] = False
+    if flags.get("require_license"):
+        options["require_license"] = licences(flags["require_license"])
+    return options
+
+
+def templates_of_environment() -> list[str]:
+    """ACTCLI_TEMPLATE holds one template a line: they have spaces, at which Typer would split."""
+    return [line for line in os.environ.get("ACTCLI_TEMPLATE", "").splitlines() if line.strip()]
+
+
 def model_names() -> Iterable[str]:
     """What `--model` takes, for completion."""
     from actcli.models.backbone import LOCAL_PREFIX
@@ -71,7 +127,15 @@ Model = Annotated[
     str,
     option(
         "--model", "-m", panel=MODEL_PANEL, autocompletion=complete(model_names),
-        help="default, fast, best, paper, demo, ViT-B-16/openai, hf-hub:org/name, local-dir:PATH.",
+        help="default, fast, best, paper, demo, ViT-B-16/openai, hf-hub:org/name, local-dir:PATH, "
+        "or a checkpoint FILE.",
+    ),
+]  # fmt: skip
+Backbone = Annotated[
+    str | None,
+    option(
+        "--backbone", panel=MODEL_PANEL, autocompletion=complete(model_names),
+        help="Where a checkpoint's backbone is now. [default: the name that it gives]",
     ),
 ]  # fmt: skip
 Device = Annotated[

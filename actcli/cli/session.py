@@ -9,10 +9,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import typer
 from rich.console import Console
@@ -20,7 +20,6 @@ from rich.console import Console
 from actcli.config import ClassifyConfig
 from actcli.data.inputs import count_known, expand_inputs
 from actcli.data.labels import LabelSet
-from actcli.data.prompts import build_prompts
 from actcli.errors import (
     InputError,
     ManifestError,
@@ -38,9 +37,14 @@ from actcli.render.records import run_record
 from actcli.render.resume import Done, load_done
 from actcli.render.sinks import encode
 from actcli.render.table import TableWriter
-from actcli.tasks.classify import Classification
 from actcli.tasks.models import describe_model, hub_settings
-from actcli.types import Failure, Prediction, VideoRef
+from actcli.tasks.pipeline import needed_model
+from actcli.types import Failure, Prediction, Run, VideoRef
+
+if TYPE_CHECKING:
+    from actcli.eval.report import SupportReport
+
+Result: TypeAlias = "SupportReport | Prediction | Failure"
 
 log = logging.getLogger("actcli.cli.session")
 
@@ -63,19 +67,43 @@ class Counts:
         self.cached += isinstance(result, Prediction) and result.cached
 
 
+class Task(Protocol):
+    """A run whose results a session writes."""
+
+    @property
+    def model_name(self) -> str:
+        """The model, as records show it."""
+
+    @property
+    def labels(self) -> LabelSet:
+        """What videos are scored against."""
+
+    def run(self) -> Run:
+        """The conditions of this run, as they stand now."""
+
+    def stream(self, refs: Iterable[VideoRef]) -> Iterator[Result]:
+        """One result for each ref, in order; before them there may be a report on examples."""
+
+
 @dataclass(slots=True)
 class Session:
     """What one run was asked for, and how far it is.
 
     flags: the command's parameters by name
     console: of stderr, shared by messages and the progress bar
+    against: what videos are scored against, in words
+    make_task: the task, once its model may be downloaded
+    report: takes what a task says of its examples, and returns how many of them failed
     """
 
     flags: dict[str, Any]
     config: ClassifyConfig
-    labels: LabelSet
     console: Console
+    against: str
+    make_task: Callable[[DownloadView], Task]
+    report: Callable[[SupportReport], int] | None = None
     counts: Counts = field(default_factory=Counts)
+    failed_examples: int = 0
 
     def run(self) -> None:
         """Classify what the flags name and write it where they say.
@@ -91,11 +119,10 @@ class Session:
             if missing is not None:
                 self._list(refs, missing)
                 return
-            view = DownloadView(self.console, enabled=not self.flags["quiet"])
-            task = Classification(self.labels, self.config, view)
+            task = self.make_task(DownloadView(self.console, enabled=not self.flags["quiet"]))
             done = self._done(shape, task)
             if self.flags["dry_run"]:
-                self._list(self._remaining(refs, done), task.spec.name)
+                self._list(self._remaining(refs, done), task.model_name)
                 return
             if done is not None and isinstance(refs, list):
                 refs = list(self._remaining(refs, done))  # the bar counts what is left
@@ -113,6 +140,8 @@ class Session:
     def _refs(self, stack: ExitStack) -> Iterable[VideoRef]:
         if self.flags["stdin_video"]:
             return [_spool_stdin(stack)]
+        if not self.flags["videos"]:
+            return []
         stdin = None
         if "-" in self.flags["videos"] and self.flags["labels_file"] != "-":
             # Not sys.stdin: a thread that waits on it would hold its lock while Python ends.
@@ -127,7 +156,7 @@ class Session:
 
     def _missing_model(self) -> str | None:
         """The name of the model if a run would download it first; a dry run doesn't."""
-        info = describe_model(self.config.model, hub_settings())
+        info = describe_model(needed_model(self.config), hub_settings())
         if info.folder is not None:
             return None
         if self.flags["skip_done"]:
@@ -138,19 +167,22 @@ class Session:
         log.warning("would first download %s (%s)", info.name, size_text(info) or "size unknown")
         return info.name
 
-    def _record(self, task: Classification, **more: Any) -> dict[str, Any]:
+    def _record(self, task: Task, **more: Any) -> dict[str, Any]:
         """The conditions of the run, and of which file they are."""
         record = run_record(task.run(), counts=asdict(self.counts), **more)
         if self.flags["output"] is not None:
             record["notes"]["output"] = os.path.basename(self.flags["output"])
         return record
 
-    def _done(self, shape: Format, task: Classification) -> Done | None:
+    def _done(self, shape: Format, task: Task) -> Done | None:
         if not self.flags["skip_done"]:
             return None
-        done = load_done(self.flags["output"], shape, task.run(), top=self.config.top)
+        done = load_done(self.flags["output"], shape, task.run(), top=self._top(task))
         self.counts.failed_before = done.num_failed
         return done
+
+    def _top(self, task: Task) -> int:
+        return min(self.config.top, len(task.labels))
 
     def _remaining(self, refs: Iterable[VideoRef], done: Done | None) -> Iterator[VideoRef]:
         for ref in refs:
@@ -164,14 +196,10 @@ class Session:
         names = [ref.id for ref in refs]
         for name in names:
             typer.echo(encode(name))
-        prompts = build_prompts(self.labels, self.config.templates)
-        log.warning(
-            "would classify %d videos against %d labels (%d prompts each) with %s",
-            len(names), len(self.labels), len(prompts[0]), model,
-        )  # fmt: skip
+        log.warning("would classify %d videos %s with %s", len(names), self.against, model)
 
-    def _writer(self, shape: Format, task: Classification, stack: ExitStack) -> ResultWriter:
-        top, path = self.config.top, self.flags["output"]
+    def _writer(self, shape: Format, task: Task, stack: ExitStack) -> ResultWriter:
+        top, path = self._top(task), self.flags["output"]
         if path is not None:
             append, run = self.flags["skip_done"], self._record(task)
             writer = open_writer(shape, path=path, top=top, append=append, run=run)
@@ -184,7 +212,7 @@ class Session:
 
     def _write_all(
         self,
-        task: Classification,
+        task: Task,
         refs: Iterator[VideoRef],
         writer: ResultWriter,
         total: int | None,
@@ -195,8 +223,11 @@ class Session:
         with ProgressBar(self.console, total=total, enabled=wanted) as bar:
             try:
                 for result in task.stream(refs):
-                    self._write(result, writer)
-                    bar.advance(failed=not result.ok)
+                    if isinstance(result, Prediction | Failure):
+                        self._write(result, writer)
+                        bar.advance(failed=not result.ok)
+                    elif self.report is not None:
+                        self.failed_examples = self.report(result)
             except (VideoError, ManifestError) as error:  # --on-error stop, or a bad line of a list
                 if self.counts.ok or self.counts.failed:
                     message = f"stopped: {error.message}"
@@ -219,6 +250,8 @@ class Session:
         total, failed = counts.ok + counts.failed, counts.failed + counts.failed_before
         if counts.skipped and not total:
             log.warning("nothing to do: all %d videos have their results", counts.skipped)
+        if not failed and self.failed_examples:
+            raise PartialFailure(f"{self.failed_examples} examples could not be used")
         if not failed:
             return
         if counts.ok or counts.skipped:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from actcli.data.opposites import order_pairs
-from actcli.data.wording import clean_label, match_key, same_label_key
 from actcli.errors import InputError, UsageError, close_names, shorten_list
+from actcli.wording import clean_label, match_key, same_label_key
 
 __all__ = ["LabelSet", "bundled_lists", "order_pairs"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from actcli.data.wording import clean_label
+from actcli.wording import clean_label
 
 _MAX_SWAPS = 6
 """Opposites looked at in one label: 2^6 variants are tried at most."""

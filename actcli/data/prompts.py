@@ -9,8 +9,8 @@ from typing import Final
 
 from actcli.config import DEFAULT_TEMPLATE
 from actcli.data.labels import LabelSet
-from actcli.data.wording import clean_label
 from actcli.errors import UsageError, close_names, shorten_list
+from actcli.wording import clean_label
 
 log = logging.getLogger("actcli.data.prompts")
 

@@ -1,32 +1,49 @@
 """Zero-shot CLIP: a video is the mean of its frames, a label the mean of its prompts.
 
-Radford et al., ICML 2021 (arXiv 2103.00020), section 3.1, frame by frame. Every other method is a
-subclass that overrides the parts which its paper changes.
+Radford et al., ICML 2021 (arXiv 2103.00020), section 3.1, frame by frame. With examples besides
+words it is nearest prototype, in the space of the same embeddings. Every other method is a subclass
+that overrides the parts which its paper changes.
 
 Shape letters: N clips, T frames, T' frame embeddings per clip, X input side, D embedding
-dimension, C classes, P prompts per class.
+dimension, C classes, P prompts per class, S support clips, Q queries.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import torch
+import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from actcli.config import Config
 from actcli.errors import ModelError, UsageError
+from actcli.labelled import Episode, Prototypes, Support
+from actcli.models.align import MATCHERS, class_means, match_mean, means_without_each
 from actcli.models.backbone import Backbone
 from actcli.models.scores import cosine_logits
 from actcli.types import Text
 
 Encode = Callable[[list[str]], Tensor]
+Recall = Callable[[str, list[str], Encode], Tensor]
+"""(digest of what computes, items, how to compute those that are not known) -> stacked values"""
+
+DISTANCE_SCALE: Final = 0.05
+"""What distances to prototypes are divided by before their softmax: measured on the demo's clips,
+where it is near the best log-likelihood for one shot as for five, whatever the matcher."""
+LARGEST_AUTO_WEIGHT: Final = 0.5
 
 
 class MethodConfig(Config):
-    """What a method lets users choose: for zero-shot CLIP, nothing."""
+    """What a method lets users choose: for CLIP, how examples are used where there are some."""
+
+    matcher: Literal["mean", "otam", "bimhm", "diag"] = "otam"
+    """How a query's frames are compared with a prototype's."""
+    text_weight: float | None = Field(None, ge=0.0, le=1.0)
+    """Share of the words in few-shot scores; None lets the support clips tell, see `text_trust`."""
 
 
 class Method(nn.Module):
@@ -39,6 +56,8 @@ class Method(nn.Module):
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     trains_on: ClassVar[Literal["clips", "embeddings", "episodes"] | None] = None
     """Which batches `loss` wants; None has nothing to train."""
+    accuracy: Tensor | None = None
+    """Share of right answers in the last `loss`, for people to watch."""
 
     backbone: Backbone
 
@@ -46,6 +65,9 @@ class Method(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.config = config or self.Config()
+        self.gather: Callable[[Tensor], Tensor] = _alone
+        """The same values of all processes, [N, ...] -> [N of all, ...], with gradients: for
+        losses that need the whole batch."""
 
     def embed(self, frames: Tensor) -> Tensor:
         """Each frame through the image tower: uint8 [N, T, 3, X, X] -> [N, T, D], un-normalised."""
@@ -58,12 +80,14 @@ class Method(nn.Module):
         prompts: Sequence[Sequence[str]],
         *,
         encode: Encode | None = None,
+        recall: Recall | None = None,
     ) -> Text:
         """The prompts of each label through the text tower.
 
         labels:   C names, at least one
         prompts:  [C][P]
         encode:   M prompts -> [M, D], where the caller knows some already; default the text tower
+        recall:   the same for texts that a method computes in its own way; here there are none
         returns:  values [C, P, D], un-normalised
 
         Raises UsageError if the labels do not all have the same number of prompts.
@@ -92,6 +116,95 @@ class Method(nn.Module):
         """The cosines behind the logits, [N, C] in [-1, 1]; None where a method has none."""
         return cosine_logits(video, text.values, self.backbone.logit_scale)[1]
 
+    @property
+    def merges_before(self) -> bool:
+        """Whether the clips of a class are averaged before `modulate`, instead of after."""
+        return False
+
+    def modulate(self, frames: Tensor, words: Tensor) -> Tensor:
+        """Support frames as they enter prototypes: here of length 1, so that no clip outweighs.
+
+        frames:   [M, T', D], of clips, or of means of a class's clips
+        words:    [M, D], un-normalised, the text of each one's class
+        returns:  [M, T', D]
+        """
+        return F.normalize(frames.float(), dim=-1)
+
+    def prototypes(self, support: Support, text: Text) -> Prototypes:
+        """One sequence of frames a class: the frame-wise mean of its support clips."""
+        num_classes, words = len(text.labels), _mean_prompt(text)
+        values, targets = support.values.float(), support.targets
+        if self.merges_before:
+            means = self.modulate(class_means(values, targets, num_classes), words)
+        else:
+            means = class_means(self.modulate(values, words[targets]), targets, num_classes)
+        return Prototypes(means, text, self.text_weight(support, text))
+
+    def prototypes_without_each(self, support: Support, text: Text) -> Tensor:
+        """For each support clip its class's prototype made of the others: [S, T', D].
+
+        NaN for a clip that is the only one of its class.
+        """
+        num_classes, words = len(text.labels), _mean_prompt(text)[support.targets]
+        values, targets = support.values.float(), support.targets
+        if self.merges_before:
+            return self.modulate(means_without_each(values, targets, num_classes), words)
+        return means_without_each(self.modulate(values, words), targets, num_classes)
+
+    def text_weight(self, support: Support, text: Text) -> float:
+        """The share of the words: as configured, else half of how far they can be trusted."""
+        chosen = self.config.text_weight
+        return LARGEST_AUTO_WEIGHT * self.text_trust(support, text) if chosen is None else chosen
+
+    def text_trust(self, support: Support, text: Text) -> float:
+        """How well the words alone name the support clips: 1 always and surely, 0 as chance does.
+
+            t = (exp(mean_s log p(y_s | words)) - 1/C) / (1 - 1/C), not below 0
+
+        The geometric mean punishes words that are surely wrong: labels that are no words to the
+        text tower, or that only time order tells apart, are left out of the scores by themselves.
+        """
+        log_scores = self.logits(support.values, text).float().log_softmax(-1)  # [S, C]
+        truth = log_scores.gather(-1, support.targets[:, None]).mean().exp().item()
+        chance = 1 / len(text.labels)
+        return max(0.0, (truth - chance) / (1 - chance)) if chance < 1 else 0.0
+
+    def prototype_logits(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """Logits of queries against prototypes: [Q, T', D] -> [Q, C]."""
+        distance = self.distance(self.query_frames(query), prototypes.values)
+        return self.distance_logits(distance, query, prototypes.text, prototypes.text_weight)
+
+    def distance(self, frames: Tensor, prototypes: Tensor) -> Tensor:
+        """How far query frames, as `query_frames` gives them, are from prototypes.
+
+        frames [..., Q, T', D], prototypes [..., C, T', D] -> [..., Q, C]
+        """
+        return MATCHERS[self.config.matcher](frames, prototypes)
+
+    def distance_logits(self, distance: Tensor, query: Tensor, text: Text, weight: float) -> Tensor:
+        """Log-probabilities by distances and by words, the words with their weight.
+
+            w log p(c | words) + (1 - w) log p(c | examples)
+
+        where p(c | examples) is the softmax of -distance / DISTANCE_SCALE.
+
+        distance [Q, C], query [Q, T', D] -> [Q, C]
+        """
+        seen = (-distance / DISTANCE_SCALE).log_softmax(-1)
+        return mix_in_text(seen, self.logits(query, text), weight) if weight else seen
+
+    def query_frames(self, query: Tensor) -> Tensor:
+        """Query frames as they meet prototypes: [Q, T', D] -> [Q, T', D]."""
+        return query.float()
+
+    def prototype_similarity(self, query: Tensor, prototypes: Prototypes) -> Tensor:
+        """Cosine of pooled query and pooled prototype, whatever the matcher: [Q, C] in [-1, 1]."""
+        return 1 - match_mean(self.query_frames(query), prototypes.values)
+
+    def episode_logits(self, episode: Episode) -> Tensor:
+        """A whole few-shot task: [Q, C]."""
+        return self.prototype_logits(episode.query, self.prototypes(episode.support, episode.text))
+
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Named scalar terms whose sum is minimised; this method has none.
 
@@ -102,6 +215,14 @@ class Method(nn.Module):
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """The loss, so that wrappers of the module see the pass that they are to synchronise."""
         return self.loss(batch)
+
+    @property
+    def classes_per_step(self) -> int | None:
+        """How many labels the batches of training are to name; None is all."""
+        return None
+
+    def observe(self, values: Tensor) -> None:
+        """Take from a training set what must be known before the first step: [N, T', D]."""
 
     def param_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Groups for an optimiser: by default one, of all parameters that learn."""
@@ -127,3 +248,23 @@ class Method(nn.Module):
         if not is_original:
             key.update(repr(self.backbone.image_tower).encode())
         return key.hexdigest()
+
+
+def _alone(values: Tensor) -> Tensor:
+    return values
+
+
+def mix_in_text(seen: Tensor, text_logits: Tensor, weight: float) -> Tensor:
+    """Logarithm of the weighted geometric mean of two scores, not normalised again: [Q, C].
+
+    seen:         log-probabilities by examples
+    text_logits:  by words
+    weight:       of the words; 1 leaves the examples out
+    """
+    told = text_logits.to(seen.dtype).log_softmax(-1)
+    return told if weight == 1.0 else weight * told + (1 - weight) * seen
+
+
+def _mean_prompt(text: Text) -> Tensor:
+    """The un-normalised mean over prompts: [C, P, D] -> [C, D]."""
+    return text.values.float().mean(1)

@@ -181,6 +181,23 @@ class Backbone(Protocol):
     def encode_tokens(self, embeddings: Tensor, end: Tensor) -> Tensor:
         """[M, L, W] and the positions to pool [M] -> [M, D]."""
 
+    @property
+    def text_width(self) -> int:
+        """W."""
+
+    @property
+    def prompt_start(self) -> int:
+        """Where the words of an embedded prompt begin: behind the start token, if there is one."""
+
+    def encode_after_prefix(self, prefix: Tensor, suffix: Tensor, end: Tensor) -> Tensor:
+        """Prompts that share a beginning: [N, Lp, W], [N, k, Ls, W], int64 [N, k] -> [N, k, D].
+
+        end: the position to pool, counted within the suffix
+        """
+
+    def encode_grid(self, frames: Tensor, side: int) -> Tensor:
+        """uint8 [M, 3, X, X] -> [M, 1 + side * side, D]: the whole frame, then its cells."""
+
     def freeze(self, parts: Collection[Part]) -> None:
         """Freeze exactly these parts; all others learn."""
 

@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from actcli.errors import ModelError, ResourceError, UsageError
 from actcli.models.backbone import LOCAL_PREFIX, TOKENIZER_NAMES, BackboneSpec, find_backbone
 from actcli.models.catalog import entries, find_entry, read_architecture, refuse_unknown
 from actcli.models.model_config import CONFIG_NAME, read_config, refuse_foreign_towers
 from actcli.models.pickled import read_tensors
+from actcli.models.tensor_file import owned
 from actcli.models.towers import check_weights
 from actcli.models.weight_file import PREFERRED_NAMES
 from actcli.models.weights import read_scale
@@ -40,7 +39,7 @@ def import_weights(file: Path, folder: Path, *, architecture: str = "") -> Backb
         raise UsageError(f"{folder}: exists already", hint="name a new folder with --output")
     config = _config_by_name(architecture) if architecture else _config_beside(file)
     refuse_foreign_towers(architecture or file, config["model_cfg"])
-    state = _own(read_tensors(file))
+    state = owned(read_tensors(file))
     check_weights(file, config["model_cfg"], state)
     draft = folder.parent / f".{folder.name}.{os.getpid()}"
     try:
@@ -97,15 +96,3 @@ def _config_by_name(name: str) -> dict[str, Any]:
 
 def _needs(quick_gelu: bool, preprocess: Mapping[str, Any]) -> str:
     return json.dumps([quick_gelu, preprocess], sort_keys=True)
-
-
-def _own(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous tensors of which no two share memory, as a safetensors file keeps them."""
-    seen: set[int] = set()
-    own = {}
-    for name, tensor in state.items():
-        kept = tensor.detach().contiguous()
-        place = kept.untyped_storage().data_ptr()
-        own[name] = kept.clone(memory_format=torch.contiguous_format) if place in seen else kept
-        seen.add(place)
-    return own

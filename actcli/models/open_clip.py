@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from actcli.errors import ModelError, UsageError
 from actcli.models.backbone import BackboneSpec, CutPrompt, Part
+from actcli.models.grid import grid_embeddings
+from actcli.models.text_prefix import can_share_prefix, run_after_prefix
 from actcli.models.tokens import (
     Tokens,
     check_hugging_face_tokenizer,
@@ -210,13 +212,35 @@ class OpenClipBackbone(nn.Module):
         mask = None if tower.attn_mask is None else tower.attn_mask[:length, :length]
         x = embeddings + tower.positional_embedding[:length]
         x = tower.ln_final(tower.transformer(x, attn_mask=mask))  # [M, L, W]
-        pooled: Tensor = x[torch.arange(len(x), device=x.device), end]  # [M, W]
-        projection = tower.text_projection
-        if isinstance(projection, nn.Linear):
-            pooled = projection(pooled)
-        elif projection is not None:
-            pooled = pooled @ projection
-        return pooled
+        return _project(tower, x[torch.arange(len(x), device=x.device), end])
+
+    def encode_after_prefix(self, prefix: Tensor, suffix: Tensor, end: Tensor) -> Tensor:
+        """Prompts that share a beginning, which a causal text tower computes once.
+
+        prefix [N, Lp, W], suffix [N, k, Ls, W], both without positions; end int64 [N, k], the
+        position to pool within the suffix -> [N, k, D], un-normalised
+        """
+        tower = self._text_tower()
+        if self.text_is_causal and can_share_prefix(tower):
+            return _project(tower, run_after_prefix(tower, prefix, suffix, end))
+        beginnings = prefix[:, None].expand(-1, suffix.shape[1], -1, -1)
+        whole = torch.cat([beginnings, suffix], 2).flatten(0, 1)  # [N * k, Lp + Ls, W]
+        texts = self.encode_tokens(whole, end.flatten() + prefix.shape[1])
+        return texts.reshape(*suffix.shape[:2], -1)
+
+    def encode_grid(self, frames: Tensor, side: int) -> Tensor:
+        """uint8 [M, 3, X, X] -> [M, 1 + side * side, D], as `grid_embeddings`."""
+        return grid_embeddings(self.image_tower, self.normalize(frames), side)
+
+    @property
+    def text_width(self) -> int:
+        """W, of the text tower's tokens."""
+        return int(self.spec.config["model_cfg"]["text_cfg"]["width"])
+
+    @property
+    def prompt_start(self) -> int:
+        """Where the words of an embedded prompt begin: behind the start token, if there is one."""
+        return 0 if self.spec.config["model_cfg"]["text_cfg"].get("hf_tokenizer_name") else 1
 
     def _text_tower(self) -> Any:
         """The module that holds the parts of the text tower, under names that all models share."""
@@ -258,6 +282,15 @@ class OpenClipBackbone(nn.Module):
     def _report(self, cut: Collection[CutPrompt]) -> None:
         self.cut_prompts = tuple(cut)
         warn_of_cut(self.spec, [prompt.read for prompt in cut])
+
+
+def _project(tower: Any, pooled: Tensor) -> Tensor:
+    """From the text tower to the joint space: [..., W] -> [..., D]."""
+    projection = tower.text_projection
+    if isinstance(projection, nn.Linear):
+        projected: Tensor = projection(pooled)
+        return projected
+    return pooled if projection is None else pooled @ projection
 
 
 def _first(outputs: Any) -> Tensor:

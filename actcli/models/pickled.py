@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from actcli.errors import ModelError, shorten_list
+from actcli.models.tensor_file import load_tensors
 
 _WRAPPERS: Final = ("state_dict", "model_state_dict", "model_state", "model")
 _PREFIXES: Final = ("module.", "_orig_mod.")
@@ -37,17 +36,25 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises ModelError for a file that is absent, damaged or of another kind, or holds anything but
     tensors where weights should be.
     """
+    return weights_in(path, read_content(path))
+
+
+def read_content(path: Path) -> Any:
+    """All that is in a file of torch's or a safetensors file: tensors and plain containers.
+
+    Raises ModelError for a file that is absent or damaged, or asks for more than those.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(9)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
     if path.suffix == ".safetensors" or start[8:] == b"{":
-        return _tidy(path, _read_safetensors(path))
+        return load_tensors(path)
     is_zip = start.startswith(b"PK")
     if is_zip:
         _check_archive(path)
-    return _tidy(path, _unwrap(_unpickle(path, is_zip=is_zip)))
+    return _unpickle(path, is_zip=is_zip)
 
 
 def _check_archive(path: Path) -> None:
@@ -82,24 +89,13 @@ def _unpickle(path: Path, *, is_zip: bool) -> Any:
         raise ModelError(f"{path}: truncated or damaged ({reason})", hint=_AGAIN) from error
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: cannot be read ({error})", hint=_AGAIN) from error
-
-
-def _unwrap(content: Any) -> Any:
+def weights_in(path: Path, content: Any) -> dict[str, Tensor]:
     """The weights themselves, from among an optimizer's state and whatever else was saved."""
     while isinstance(content, Mapping):
         inner = next((content[key] for key in _WRAPPERS if key in content), None)
         if not isinstance(inner, Mapping):
             break
         content = inner
-    return content
-
-
-def _tidy(path: Path, content: Any) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise ModelError(
             f"{path}: no weights by name (got {type(content).__name__}, expected names and tensors)"

@@ -61,6 +61,16 @@ def build_with(model_cfg: Mapping[str, Any], state: Mapping[str, Tensor]) -> Any
     return build_from(construct, {name: t for name, t in state.items() if is_ours[name]})
 
 
+def image_tower_shapes(model_cfg: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of what an image tower of an architecture holds; nothing is allocated."""
+    import torch
+
+    construct, _ = _constructor(model_cfg)
+    with torch.device("meta"):
+        tower = construct().visual
+    return {name: tuple(value.shape) for name, value in tower.state_dict().items()}
+
+
 def _constructor(model_cfg: Mapping[str, Any]) -> tuple[Callable[[], Any], bool]:
     """What makes open_clip's model, and whether its text tower is a module of its own."""
     import open_clip

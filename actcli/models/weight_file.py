@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from actcli.errors import ModelError, shorten_list
 
@@ -58,8 +59,21 @@ def find_weights(folder: Path) -> Path:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a safetensors file says of itself before its tensors."""
+
+    shapes: dict[str, tuple[int, ...]]
+    metadata: dict[str, str]
+
+
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of each tensor in a safetensors file, from its header alone.
+    """Name -> shape of each tensor in a safetensors file; raises as `read_header`."""
+    return read_header(path).shapes
+
+
+def read_header(path: Path) -> Header:
+    """Shapes and metadata of a safetensors file, read from its header alone.
 
     Raises ModelError if the file is a Git LFS pointer, truncated, or not a safetensors file.
     """
@@ -72,9 +86,9 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             header = file.read(header_size)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
-    shapes, data_size = _parse_header(path, header)
+    parsed, data_size = _parse_header(path, header)
     _check_size(path, got=size, expected=8 + header_size + data_size)
-    return shapes
+    return parsed
 
 
 def _check_start(path: Path, start: bytes, size: int) -> int:
@@ -98,19 +112,20 @@ def _check_start(path: Path, start: bytes, size: int) -> int:
     return header_size
 
 
-def _parse_header(path: Path, header: bytes) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Shapes by name, and the number of bytes that the tensors take."""
+def _parse_header(path: Path, header: bytes) -> tuple[Header, int]:
+    """The header, and the number of bytes that the tensors take."""
     try:
-        entries: Mapping[str, Mapping[str, list[int]]] = json.loads(header)
+        entries: Mapping[str, Mapping[str, Any]] = json.loads(header)
         tensors = {name: entry for name, entry in entries.items() if name != "__metadata__"}
         shapes = {name: tuple(map(int, entry["shape"])) for name, entry in tensors.items()}
         ends = [int(entry["data_offsets"][1]) for entry in tensors.values()]
+        metadata = {str(key): str(text) for key, text in entries.get("__metadata__", {}).items()}
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{path}: not a safetensors file (its header cannot be read: {error})",
             hint=_AGAIN,
         ) from error
-    return shapes, max(ends, default=0)
+    return Header(shapes, metadata), max(ends, default=0)
 
 
 def _check_size(path: Path, *, got: int, expected: int, exact: bool = True) -> None:

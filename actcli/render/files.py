@@ -193,11 +193,17 @@ def write_sidecar(path: str | Path, run: Mapping[str, Any]) -> Path | None:
     if os.path.exists(path) and not os.path.isfile(path):
         return None
     target = sidecar_path(path)
+    write_json(target, run)
+    return target
+
+
+def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
+    """Write a record as a file of its own; the old one stays whole until the new one is."""
+    target = Path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with storage_errors(str(target)):
         try:
-            draft.write_text(to_json(run) + "\n", encoding="ascii")
+            draft.write_text(to_json(record) + "\n", encoding="ascii")
             os.replace(draft, target)
         finally:
             draft.unlink(missing_ok=True)
-    return target

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +13,10 @@ from rich.table import Table
 from actcli.render.console import is_unicode, printable
 from actcli.render.records import to_json
 from actcli.types import ModelInfo
+
+if TYPE_CHECKING:
+    from actcli.checkpoint import CheckpointInfo
+    from actcli.config import SamplingConfig
 
 MODEL_SCHEMA = "actcli.model/1"
 
@@ -77,6 +83,45 @@ def show_lines(info: ModelInfo) -> Iterator[str]:
     for name, fact in facts.items():
         if fact is not None:
             yield f"{name:12}{printable(str(fact))}"
+
+
+def checkpoint_lines(info: CheckpointInfo, path: Path) -> Iterator[str]:
+    """A checkpoint file, a fact a line: what it is, of what it was made, with what result."""
+    backbone, sampling, transform = info.backbone, info.sampling, info.transform
+    counts = {
+        label: sum(clip.label == label for clip in info.support or ()) for label in info.labels
+    }
+    classes = [f"{name} ({count})" if count else name for name, count in counts.items()]
+    facts: dict[str, object] = {
+        "checkpoint": path,
+        "size": bytes_text(path.stat().st_size),
+        "method": info.method + _options_text(info.config),
+        "backbone": f"{backbone.name}, {backbone.licence}, {backbone.activation}",
+        "frames": _sampling_text(sampling),
+        "input": f"{transform.size_px} px, {transform.resize}, {transform.interpolation}"
+        + (f" to {transform.scale_px} px, plain" if transform.scale_px else ""),
+        "templates": " | ".join(info.templates) or None,
+        "classes": len(classes) or None,
+        "examples": None if info.support is None else len(info.support),
+        "compact": "prototypes only" if info.compact else None,
+    }
+    facts |= {f"  {key}": value for key, value in (info.training or {}).items()}
+    facts |= {"created": info.created, "by": f"actcli {info.versions.get('actcli', '?')}"}
+    for name, fact in facts.items():
+        if fact is not None:
+            yield f"{name:12}{printable(str(fact))}"
+    for text in classes:
+        yield f"  {printable(text)}"
+
+
+def _options_text(config: Mapping[str, object]) -> str:
+    return " (" + ", ".join(f"{key} {value}" for key, value in config.items()) + ")"
+
+
+def _sampling_text(sampling: SamplingConfig) -> str:
+    how = "spread" if sampling.stride_s is None else f"every {sampling.stride_s:g} s"
+    how = how if sampling.scheme == "time" else f"as {sampling.scheme}, rate {sampling.rate}"
+    return f"{sampling.num_frames}, {how}"
 
 
 def size_text(info: ModelInfo) -> str:

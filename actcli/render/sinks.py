@@ -128,17 +128,18 @@ def storage_errors(name: str) -> Iterator[None]:
         ) from error
 
 
-def check_output(path: str | Path) -> None:
+def check_output(path: str | Path, *, flag: str = "-o", example: str = "preds.jsonl") -> None:
     """Raise UsageError now for a file that could not be written after hours of work."""
     target = Path(path)
     if os.path.isdir(target):
         raise UsageError(
-            f"-o {target}: is a directory (expected a file)", hint=f"-o {target / 'preds.jsonl'}"
+            f"{flag} {target}: is a directory (expected a file)",
+            hint=f"{flag} {target / example}",
         )
     if not os.path.isdir(target.parent):
         raise UsageError(
-            f"-o {target}: the directory {target.parent} does not exist",
+            f"{flag} {target}: the directory {target.parent} does not exist",
             hint=f"mkdir -p {target.parent}",
         )
     if not os.access(target if os.path.exists(target) else target.parent, os.W_OK):
-        raise UsageError(f"-o {target}: no permission to write there")
+        raise UsageError(f"{flag} {target}: no permission to write there")

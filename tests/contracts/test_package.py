@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOP_LEVEL = {
     ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
-    "README.md", "actcli", "examples", "pyproject.toml", "tests",
+    "README.md", "actcli", "benchmarks", "examples", "pyproject.toml", "tests",
 }  # fmt: skip
 DEPENDENCIES = {
     "typer", "torch", "open_clip_torch", "av", "rich", "pydantic", "safetensors", "numpy", "pillow",

@@ -1,0 +1,1 @@
+"""Numbers about results: how good, how sure, and what is confused with what."""

@@ -1,0 +1,141 @@
+"""Which examples there are and of which classes, before and after a saved file is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from actcli.checkpoint import SupportClip
+from actcli.data.labels import LabelSet
+from actcli.data.manifest import read_manifest
+from actcli.errors import InputError, UsageError, shorten_list
+from actcli.types import VideoRef
+
+_SUPPORT_SPLITS: Final = ("support", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of the examples: a new set, or a saved file with other classes."""
+
+    update: bool = False
+    """The model is a few-shot file; its classes are kept, those of the same name replaced."""
+    append: bool = False
+    """Clips of a class that the file has are added to it."""
+    drop: tuple[str, ...] = ()
+    save: str | None = None
+    compact: bool = False
+    """Save prototypes only."""
+
+
+def by_content(clips: Iterable[SupportClip]) -> dict[str, list[SupportClip]]:
+    """The examples of each file, by the digest of its bytes."""
+    by_content: dict[str, list[SupportClip]] = {}
+    for clip in clips:
+        if clip.sha256 is not None:
+            by_content.setdefault(clip.sha256, []).append(clip)
+    return by_content
+
+
+def overlap(one: SupportClip, other: SupportClip) -> bool:
+    """Whether two parts of one file have a moment in common."""
+    end = float("inf")
+    return (one.start_s or 0.0) < (other.end_s or end) and (other.start_s or 0.0) < (
+        one.end_s or end
+    )
+
+
+def spelled_as(known: Sequence[str], support: Sequence[VideoRef]) -> list[VideoRef]:
+    """The examples, labels spelled as a file has them where it has them."""
+    names = LabelSet(tuple(known), source="the saved classes") if known else None
+    spelled = []
+    for ref in support:
+        if not ref.label:
+            raise UsageError(f"--support: {ref.id} has no label")
+        place = None if names is None else names.find(ref.label)
+        label = ref.label if names is None or place is None else names[place]
+        spelled.append(replace(ref, label=label))
+    return spelled
+
+
+def without(known: Sequence[str], dropped: Sequence[str]) -> tuple[str, ...]:
+    """The labels that are left.
+
+    Raises UsageError for one that isn't there, and where none is left.
+    """
+    if not dropped:
+        return tuple(known)
+    names = LabelSet(tuple(known), source="the saved classes")
+    gone = {names.index(label) for label in dropped}
+    return tuple(label for c, label in enumerate(known) if c not in gone)
+
+
+def choice(labels: tuple[str, ...]) -> LabelSet:
+    """The classes that are chosen from.
+
+    Raises UsageError if there are not two.
+    """
+    if len(labels) < 2:
+        got = shorten_list(labels) or "none"
+        raise UsageError(
+            f"--support: one class is no choice (got {got}, expected two or more)",
+            hint="a folder for each label, as DIR/jump/*.mp4 and DIR/run/*.mp4",
+        )
+    return LabelSet(labels, source="--support")
+
+
+def with_prompts(labels: tuple[str, ...], names: LabelSet | None) -> LabelSet:
+    """The classes with the prompts that `--labels-file` has for some of them."""
+    if names is None:
+        return LabelSet(labels, source="--support")
+    known = LabelSet(labels, source="--support")
+    own: list[tuple[str, ...]] = [()] * len(labels)
+    for name, prompts in zip(names.names, names.prompts, strict=True):
+        if prompts:
+            own[known.index(name)] = prompts
+    return LabelSet(labels, tuple(own), source="--support")
+
+
+def changes(
+    before: Sequence[str], new: Sequence[str], change: Change
+) -> dict[str, tuple[str, ...]]:
+    """What an update does to which classes, in words."""
+    if not before:
+        return {}
+    common = tuple(label for label in new if label in before and label not in change.drop)
+    done = {
+        "dropped": change.drop,
+        "appended to" if change.append else "replaced": common,
+        "added": tuple(label for label in new if label not in common),
+    }
+    return {what: labels for what, labels in done.items() if labels}
+
+
+def read_support(
+    path: str,
+    *,
+    root: str | None = None,
+    split: str | None = None,
+    names: Sequence[str] | None = None,
+) -> tuple[VideoRef, ...]:
+    """The examples that a folder or a list holds; of a list with splits those for support.
+
+    Raises InputError for a label without any, UsageError where a list leaves open which are meant.
+    """
+    found = read_manifest(path, root=root, split=split, names=names)
+    if found.empty:
+        raise InputError(
+            f"{path}: no videos for {shorten_list(found.empty)}",
+            hint="put clips into the folder, or remove it",
+        )
+    if split is not None or len(found.splits) < 2:
+        return found.refs
+    chosen = next((name for name in _SUPPORT_SPLITS if name in found.splits), None)
+    if chosen is None:
+        raise UsageError(
+            f"{path}: which rows are examples? (it has the splits {shorten_list(found.splits)})",
+            hint=f"--split {found.splits[0]}",
+        )
+    rows = zip(found.refs, found.ref_splits, strict=True)
+    return tuple(ref for ref, name in rows if name == chosen)

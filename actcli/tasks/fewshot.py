@@ -1,0 +1,248 @@
+"""Few-shot: example clips in, classes of them out, and videos named by those classes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actcli.cache import make_key
+from actcli.checkpoint import SupportClip
+from actcli.config import FewShotConfig, with_options
+from actcli.data.labels import LabelSet, order_pairs
+from actcli.data.prompts import build_prompts
+from actcli.errors import InputError, ModelError, UsageError, shorten_list
+from actcli.tasks.classify import VideoPath, as_refs, warn_of_figures, with_templates
+from actcli.tasks.examples import (
+    Change,
+    by_content,
+    changes,
+    choice,
+    overlap,
+    read_support,
+    spelled_as,
+    with_prompts,
+    without,
+)
+from actcli.tasks.pipeline import Pipeline, Prompts, Started
+from actcli.tasks.scoring import by_examples, predict
+from actcli.types import Failure, FrameEmbeddings, Prediction, Run, VideoRef
+
+if TYPE_CHECKING:
+    from actcli.eval.report import SupportReport
+    from actcli.models.hub_client import DownloadReport
+    from actcli.tasks.supports import SupportSet
+
+log = logging.getLogger("actcli.tasks.fewshot")
+
+
+class FewShot:
+    """One run of `fewshot`.
+
+    support: examples with their labels; may be empty where a file is updated
+    names:   labels with prompts of their own, for the words of some classes
+    report:  hears of the model's download, if there is one
+
+    Raises ModelError for a model that can't be used, UsageError for examples that make no choice.
+    """
+
+    def __init__(
+        self,
+        support: Sequence[VideoRef],
+        config: FewShotConfig,
+        change: Change | None = None,
+        *,
+        names: LabelSet | None = None,
+        report: DownloadReport | None = None,
+    ) -> None:
+        self.change = change or Change()
+        self._pipeline = Pipeline(
+            config, exact=True, report=report, options=config.method_options()
+        )
+        self.config, self._info = self._pipeline.config, self._pipeline.info
+        self._check_model()
+        known = self._info.labels if self._info is not None and self.change.update else ()
+        self._support = spelled_as(known, support)
+        seen = tuple(dict.fromkeys(ref.label or "" for ref in self._support))
+        self._new = with_prompts(seen, names) if seen else None
+        kept = without(known, self.change.drop)
+        self.labels = choice((*kept, *(label for label in seen if label not in kept)))
+        self._warn_of_limits()
+
+    def _check_model(self) -> None:
+        model, info = self.config.model, self._info
+        is_file = info is not None and info.is_few_shot
+        if self.change.update and not is_file:
+            raise ModelError(f"--update {model}: is no few-shot file")
+        if is_file and not self.change.update:
+            raise UsageError(
+                f"--model {model}: has examples of its own",
+                hint=f"actcli classify VIDEO --model {model}; to change its classes: "
+                f"actcli fewshot --update {model} --support DIR --save FILE",
+            )
+        if self._pipeline.method_name == "clip-fsar" and self.config.matcher not in (None, "otam"):
+            raise UsageError(
+                f"--matcher: {model} is a clip-fsar head, trained for otam "
+                f"(got {self.config.matcher})"
+            )
+
+    def _warn_of_limits(self) -> None:
+        warn_of_figures(self._pipeline.spec)
+        pairs = order_pairs(self.labels)
+        if pairs and self.config.matcher in ("mean", "bimhm"):
+            log.warning(
+                "%s differ only in the order of time, which --matcher %s can't see",
+                " / ".join(pairs[0]),
+                self.config.matcher,
+            )
+
+    @property
+    def model_name(self) -> str:
+        """The model, as records show it."""
+        return self._pipeline.model_name
+
+    @property
+    def prompts(self) -> Prompts:
+        """Of the new classes; those of a file are in the file."""
+        return () if self._new is None else build_prompts(self._new, self.config.templates)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all that decides the scores, the queries apart."""
+        clips = [clip.model_dump() for clip in map(self._clip, self._support)]
+        parts = {"labels": list(self.labels), "prompts": self.prompts, "support": clips}
+        change = [self.change.append, list(self.change.drop)]
+        return make_key(self._pipeline.identity() | parts | {"change": change}).hex()
+
+    def run(self) -> Run:
+        """The conditions of this run, as they stand now."""
+        run = self._pipeline.run_record("fewshot", self.fingerprint, self.labels, self.prompts)
+        run.notes["support_clips"] = len(self._support)
+        return run
+
+    def stream(self, refs: Iterable[VideoRef]) -> Iterator[SupportReport | Prediction | Failure]:
+        """Yield what there is to say of the examples, then one result for each ref; call it once.
+
+        The file is saved before the first result. With `on_error="stop"` the first failure is
+        raised as VideoError.
+
+        Raises InputError for a class of which no example can be used.
+        """
+        with self._pipeline.start() as started:
+            results = started.engine.embed(chain(self._support, refs))
+            videos, failures = self._gather(islice(results, len(self._support)))
+            supports = self._supports(started, videos)
+            yield self._conclude(started, supports, failures)
+            scorer = by_examples(started.method, supports.prototypes(started.method))
+            method, top = started.method.name, self.config.top
+            examples = by_content(supports.clips)
+            for result in results:
+                if isinstance(result, Failure):
+                    yield self._pipeline.failure(result)
+                    continue
+                found = predict(result, scorer, method=method, model=self.model_name, top=top)
+                yield self._say_if_example(found, examples)
+
+    def _gather(
+        self, results: Iterable[FrameEmbeddings | Failure]
+    ) -> tuple[list[FrameEmbeddings], list[Failure]]:
+        """The examples that could be read, and those that couldn't."""
+        videos, failures = [], []
+        for result in results:
+            if isinstance(result, Failure):
+                failures.append(self._pipeline.failure(result))
+            else:
+                videos.append(result)
+        lost = set(self._new or ()) - {video.ref.label for video in videos}
+        if lost:
+            which = "no example" if lost == set(self._new or ()) else "a class has no example"
+            raise InputError(
+                f"--support: {which} that can be read: {shorten_list(sorted(map(str, lost)))} "
+                f"({failures[0].ref.id}: {failures[0].error.message})",
+                hint="replace those files, or remove the folder",
+            )
+        return videos, failures
+
+    def _supports(self, started: Started, videos: Sequence[FrameEmbeddings]) -> SupportSet:
+        """The classes that queries are compared with, those of an updated file among them."""
+        from actcli.tasks.supports import make_supports, read_supports
+
+        new = None
+        if self._new is not None:
+            text = started.embed_text(self._new, self.prompts)
+            new = make_supports([self._clip(video.ref) for video in videos], videos, text)
+        if self._info is None or not self.change.update:
+            assert new is not None, "without a file there are examples"
+            return new
+        base = read_supports(self._info, started.tensors)
+        if self.change.drop:
+            base = base.only(without(base.labels, self.change.drop))
+        return base if new is None else base.joined(new, append=self.change.append)
+
+    def _conclude(
+        self, started: Started, supports: SupportSet, failures: Sequence[Failure]
+    ) -> SupportReport:
+        from actcli.tasks.support_report import make_report, save_supports
+
+        if self.change.save is not None:
+            path, compact = Path(self.change.save), self.change.compact
+            save_supports(path, self._pipeline, started, supports, compact=compact)
+        before = self._info.labels if self._info is not None and self.change.update else ()
+        report = make_report(self.model_name, started.method, supports, failures)
+        return replace(
+            report, saved=self.change.save,
+            changed=changes(before, tuple(self._new or ()), self.change),
+        )  # fmt: skip
+
+    def _clip(self, ref: VideoRef) -> SupportClip:
+        try:
+            digest = self._pipeline.cache.file_digest(ref.path).hex()
+        except (OSError, ValueError):
+            digest = None  # the decoder will say what is wrong with it
+        return SupportClip(
+            input=ref.id, label=ref.label or "", sha256=digest,
+            start_s=ref.start_s, end_s=ref.end_s,
+        )  # fmt: skip
+
+    def _say_if_example(
+        self, found: Prediction, examples: Mapping[str, Sequence[SupportClip]]
+    ) -> Prediction:
+        """Warn of a query that is one of the examples: by content, whatever its name."""
+        own = self._clip(found.ref)
+        same = [clip for clip in examples.get(own.sha256 or "", ()) if overlap(clip, own)]
+        if not same:
+            return found
+        said = f'is also an example of "{same[0].label}" ({same[0].input}): its score means little'
+        return replace(found, warnings=(*found.warnings, said))
+
+
+def fewshot(
+    videos: VideoPath | VideoRef | Iterable[VideoPath | VideoRef],
+    support: VideoPath | Iterable[VideoRef],
+    config: FewShotConfig | None = None,
+    **options: Any,
+) -> list[Prediction | Failure]:
+    """Name videos by example: `support` holds a few clips of each class.
+
+    videos:  one or more files; results keep their order
+    support: a folder with a folder of clips for each label, a list of labelled videos in a file, or
+        VideoRefs with their labels
+    options: fields of FewShotConfig and of its parts, e.g. `model="demo"`, `matcher="mean"`,
+        `text_weight=0.0`; `save="moves.safetensors"` also keeps the classes for `classify`
+
+    Raises UsageError for options that contradict each other, InputError for examples that can't be
+    used, ModelError, ResourceError.
+    """
+    save = options.pop("save", None)
+    settings = with_options(config or FewShotConfig(), with_templates(options))
+    if isinstance(support, Iterable) and not isinstance(support, str | bytes):
+        examples = list(support)
+    else:
+        examples = list(read_support(os.fsdecode(support)))
+    task = FewShot(examples, settings, Change(save=None if save is None else str(save)))
+    results = task.stream(as_refs(videos))
+    return [result for result in results if isinstance(result, Prediction | Failure)]

@@ -1,0 +1,293 @@
+"""What every task runs on: the model that `--model` means, and videos to embeddings with it.
+
+A model that isn't here is downloaded when the pipeline is made. Nothing heavy happens before it is
+started, and then in this order: the decode workers start, torch is imported beside them, the method
+is built; its towers not before something must be embedded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from actcli.cache import Cache, open_cache
+from actcli.checkpoint import (
+    CheckpointInfo,
+    build_method,
+    check_backbone,
+    find_checkpoint,
+    read_checkpoint,
+    read_info,
+)
+from actcli.config import SamplingConfig, TaskConfig
+from actcli.errors import ModelError, UsageError, VideoError
+from actcli.models.backbone import BackboneSpec
+from actcli.tasks.models import hub_settings, pull_model
+from actcli.types import Failure, FrameEmbeddings, Run, Text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from actcli.engine import Engine
+    from actcli.methods.base import Method
+    from actcli.models.hub_client import DownloadReport
+    from actcli.video.loader import Loader
+
+log = logging.getLogger("actcli.tasks.pipeline")
+
+C = TypeVar("C", bound=TaskConfig)
+Prompts = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a run found out about its machine; known once the model is on its device."""
+
+    device: str
+    precision: str
+    batch_size: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A pipeline that runs."""
+
+    method: Method
+    engine: Engine
+    cache: Cache
+    precision: str
+    tensors: dict[str, Tensor]
+    """of the checkpoint, by their names in it; none where the model is no checkpoint"""
+
+    def embed_text(self, labels: Iterable[str], prompts: Prompts) -> Text:
+        """Prompts [C][P] through the text tower, or out of the cache."""
+        from actcli.engine import embed_text
+
+        return embed_text(self.method, self.cache, tuple(labels), prompts, precision=self.precision)
+
+
+class Pipeline(Generic[C]):
+    """The model of a run and its settings, those of a checkpoint where the user set none.
+
+    exact:   fp32 where `--precision` is auto, whatever the device
+    report:  hears of the model's download, if there is one
+    options: of the method's config, over its defaults or over what a checkpoint has
+    method:  of a model that is no checkpoint
+
+    Raises ModelError for a model that can't be used.
+    """
+
+    def __init__(
+        self,
+        config: C,
+        *,
+        exact: bool = False,
+        report: DownloadReport | None = None,
+        method: str = "clip",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._exact, self._method, self._options = exact, method, dict(options or {})
+        self.path: Path | None = find_checkpoint(config.model)
+        self.info: CheckpointInfo | None = read_info(self.path) if self.path else None
+        self.config: C = settled(config, self.info)
+        spec = pull_model(
+            backbone_name(config, self.info),
+            hub_settings(offline=config.offline),
+            report=report,
+            licences=config.require_license,
+        )
+        self.spec: BackboneSpec = spec
+        if self.info is not None:
+            self.spec = replace(spec, preprocessing=self.info.transform)
+        self.cache = open_cache(config.run.cache_dir, enabled=config.run.use_cache)
+        self.digest = _model_digest(spec, self.cache)
+        if self.info is not None and self.path is not None:
+            check_backbone(self.path, self.info, spec, self.digest)
+        self.conditions: Conditions | None = None
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    @property
+    def model_name(self) -> str:
+        """As records show it: what the user typed for a checkpoint, else the backbone's name."""
+        return self.spec.name if self.path is None else self.config.model
+
+    @property
+    def method_name(self) -> str:
+        """The method of the checkpoint, or the one that was asked for."""
+        return self._method if self.info is None else self.info.method
+
+    def identity(self) -> dict[str, Any]:
+        """All of the model and its settings that decides scores, for fingerprints."""
+        return {
+            "model": self.digest,
+            "checkpoint": None if self.info is None else self.info.digest,
+            "sampling": self.config.sampling.model_dump(),
+            "precision": self.config.run.precision,
+            "method": self.method_name,
+            "options": self._options,
+        }
+
+    @contextmanager
+    def start(self) -> Iterator[Started]:
+        """Start the workers, then build the method on its device; leaving kills the workers."""
+        with self.cache, self._start_loader() as loader:
+            from actcli.engine import Engine
+
+            method, precision, tensors = self._build_method()
+            engine = Engine(
+                method,
+                loader,
+                self.cache,
+                sampling=self.config.sampling,
+                limits=self.config.limits,
+                precision=precision,
+                batch_size=self.config.run.batch_size,
+            )
+            device = str(method.backbone.device)
+            self.conditions = Conditions(device, precision, engine.batch_size, loader.workers)
+            log.info(
+                "model %s on %s in %s, batches of %d clips, %d decode workers",
+                self.model_name,
+                device,
+                precision,
+                engine.batch_size,
+                loader.workers,
+            )
+            yield Started(method, engine, self.cache, precision, tensors)
+
+    def failure(self, result: Failure) -> Failure:
+        """A failure with its method and model; with `on_error="stop"` it is raised."""
+        if self.config.run.on_error == "stop":
+            error = result.error
+            raise VideoError(
+                error.kind, f"{result.ref.id}: {error.message}", hint=error.hint
+            ) from error
+        return Failure(result.ref, result.error, self.method_name, self.model_name)
+
+    def run_record(
+        self, command: str, fingerprint: str, labels: Iterable[str], prompts: Prompts
+    ) -> Run:
+        """The conditions of this run, as they stand now."""
+        known, config = self.conditions, self.config
+        notes: dict[str, Any] = {"model_licence": self.spec.licence}
+        if self.spec.commit:
+            notes["model_commit"] = self.spec.commit
+        if self.info is not None:
+            notes |= {"backbone": self.spec.name, "checkpoint_digest": self.info.digest}
+        if known:
+            notes |= {"batch_size": known.batch_size, "workers": known.workers}
+        return Run(
+            command=command,
+            config=config.model_dump(mode="json"),
+            versions=versions(),
+            model=self.model_name,
+            model_digest=self.digest,
+            fingerprint=fingerprint,
+            labels=tuple(labels),
+            prompts=prompts,
+            device=known.device if known else config.run.device,
+            precision=known.precision if known else config.run.precision,
+            seed=config.run.seed,
+            started=self._started,
+            notes=notes,
+        )
+
+    def _start_loader(self) -> Loader:
+        from actcli.video.loader import start_loader
+        from actcli.video.worker import ClipReader
+
+        config = self.config
+        read = ClipReader(config.sampling, self.spec.preprocessing, config.limits)
+        return start_loader(
+            read,
+            config.run.workers,
+            timeout_s=config.limits.timeout_s,
+            batch_size=config.run.batch_size or 16,
+            clip_bytes=read.clip_bytes,
+        )
+
+    def _build_method(self) -> tuple[Method, str, dict[str, Tensor]]:
+        from actcli.models.device import DTYPES, choose_device, choose_precision, use_exact_float32
+        from actcli.registry import BACKBONES, METHODS, resolve
+
+        device = choose_device(self.config.run.device)
+        wanted = self.config.run.precision
+        precision = choose_precision("fp32" if self._exact and wanted == "auto" else wanted, device)
+        if device.type == "cuda" and precision == "fp32":
+            use_exact_float32()
+        backbone = resolve(BACKBONES, "open_clip")(
+            self.spec, digest=self.digest, dtype=DTYPES[precision], device=device
+        )
+        if self.path is None:
+            kind = resolve(METHODS, self._method)
+            method: Method = kind(backbone, kind.Config.model_validate(self._options))
+            return method.to(device).eval(), precision, {}
+        info, tensors = read_checkpoint(self.path)
+        info = info.model_copy(update={"config": {**info.config, **self._options}})
+        return build_method(self.path, info, tensors, backbone), precision, tensors
+
+
+def backbone_name(config: TaskConfig, info: CheckpointInfo | None) -> str:
+    """The name of the backbone that a run needs.
+
+    Raises UsageError for `--backbone` beside a model that is no checkpoint.
+    """
+    if info is not None:
+        return config.backbone or info.backbone.name
+    if config.backbone is not None:
+        raise UsageError(
+            f"--backbone: is for checkpoints (got --model {config.model})",
+            hint=f"--model {config.backbone}",
+        )
+    return config.model
+
+
+def needed_model(config: TaskConfig) -> str:
+    """The name of the model that must be here, or is downloaded first."""
+    path = find_checkpoint(config.model)
+    return backbone_name(config, read_info(path) if path else None)
+
+
+def settled(config: C, info: CheckpointInfo | None) -> C:
+    """The config with what a checkpoint decides where the user set nothing."""
+    if info is None:
+        return config
+    given = {name: getattr(config.sampling, name) for name in config.sampling.model_fields_set}
+    try:
+        sampling = SamplingConfig.model_validate(info.sampling.model_dump() | given)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{config.model}: {said}") from error
+    update: dict[str, Any] = {"sampling": sampling}
+    if info.templates and "templates" not in config.model_fields_set:
+        update["templates"] = info.templates
+    return config.model_copy(update=update)
+
+
+def embedded(results: Iterable[FrameEmbeddings | Failure]) -> Iterator[FrameEmbeddings]:
+    """Only what could be embedded."""
+    return (result for result in results if isinstance(result, FrameEmbeddings))
+
+
+def _model_digest(spec: BackboneSpec, cache: Cache) -> str:
+    try:
+        return spec.digest(cache.file_digest(str(spec.weights_path)).hex())
+    except OSError as error:
+        raise ModelError(f"--model {spec.name}: the weights can't be read ({error})") from error
+
+
+def versions() -> dict[str, str]:
+    """What computed a result: Python and the packages that matter."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("actcli", "torch", "open_clip_torch", "av", "numpy")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

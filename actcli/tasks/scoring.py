@@ -1,0 +1,80 @@
+"""One video's embeddings to its prediction: against words, or against examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from actcli.types import FrameEmbeddings, Prediction, ScoreKind
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from actcli.labelled import Prototypes
+    from actcli.methods.base import Method
+    from actcli.types import Text
+
+_SOFTMAX: Final = "softmax"
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """What turns the embeddings [V, T', D] of a video into logits and similarities [V, C]."""
+
+    labels: tuple[str, ...]
+    score_kind: ScoreKind
+    logits: Callable[[Tensor], Tensor]
+    similarity: Callable[[Tensor], Tensor | None]
+
+
+def by_words(method: Method, text: Text) -> Scorer:
+    """Videos against prompts."""
+    device = method.backbone.device
+    words = replace(text, values=text.values.to(device))
+    return Scorer(
+        text.labels,
+        method.backbone.score_kind,
+        lambda values: method.logits(values.to(device), words),
+        lambda values: method.similarity(values.to(device), words),
+    )
+
+
+def by_examples(method: Method, prototypes: Prototypes) -> Scorer:
+    """Videos against prototypes."""
+    device = method.backbone.device
+    text = replace(prototypes.text, values=prototypes.text.values.to(device))
+    placed = replace(prototypes, values=prototypes.values.to(device), text=text)
+    return Scorer(
+        text.labels,
+        _SOFTMAX,
+        lambda values: method.prototype_logits(values.to(device), placed),
+        lambda values: method.prototype_similarity(values.to(device), placed),
+    )
+
+
+def predict(
+    video: FrameEmbeddings, scorer: Scorer, *, method: str, model: str, top: int
+) -> Prediction:
+    """The prediction for one video; scores are averaged over its views."""
+    import torch
+
+    from actcli.models.scores import average_views, rank, scores_from_logits
+
+    with torch.inference_mode():
+        logits = scorer.logits(video.values)  # [V, C]
+        similarity = scorer.similarity(video.values)
+    scores = average_views(scores_from_logits(logits, scorer.score_kind)[None])
+    mean = None if similarity is None else similarity.mean(0).cpu()
+    return Prediction(
+        ref=video.ref,
+        ranked=rank(scores[0], mean, scorer.labels, top),
+        score_kind=scorer.score_kind,
+        method=method,
+        model=model,
+        start_s=video.start_s,
+        end_s=video.end_s,
+        frames_s=tuple(sorted({t for view in video.times_s for t in view})),
+        cached=video.cached,
+        warnings=video.warnings,
+    )

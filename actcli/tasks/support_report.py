@@ -1,0 +1,84 @@
+"""What the examples of few-shot classes are worth, and the file that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from actcli.checkpoint import (
+    CheckpointInfo,
+    backbone_ref,
+    changed_tensors,
+    write_checkpoint,
+)
+from actcli.config import FewShotConfig
+from actcli.eval.report import SupportReport, Twins
+from actcli.eval.support import estimate, find_twins
+from actcli.methods.base import Method
+from actcli.tasks.pipeline import Pipeline, Started, versions
+from actcli.tasks.supports import SupportSet
+from actcli.types import Failure
+
+
+def make_report(
+    model: str, method: Method, supports: SupportSet, failures: Sequence[Failure]
+) -> SupportReport:
+    """Leave-one-out on the examples, and pairs of them that are the same."""
+    prototypes = supports.prototypes(method)
+    report = SupportReport(
+        model=model, method=method.name, labels=supports.labels, clips=supports.clips,
+        failures=tuple(failures), matcher=method.config.matcher,
+        text_weight=prototypes.text_weight, estimate=None,
+    )  # fmt: skip
+    if supports.support is None:
+        return report
+    support, text = supports.placed(method)
+    twins = _twins(supports, find_twins(support.values))
+    return replace(report, estimate=estimate(method, support, text), twins=twins)
+
+
+def _twins(supports: SupportSet, pairs: Sequence[tuple[int, int]]) -> tuple[Twins, ...]:
+    found = []
+    for i, j in pairs:
+        one, other = supports.clips[i], supports.clips[j]
+        same = one.sha256 is not None and one.sha256 == other.sha256
+        found.append(Twins(one, other, same))
+    return tuple(found)
+
+
+def save_supports(
+    path: Path,
+    pipeline: Pipeline[FewShotConfig],
+    started: Started,
+    supports: SupportSet,
+    *,
+    compact: bool,
+) -> None:
+    """Write the few-shot file: the examples, or with `compact` their prototypes only.
+
+    Raises ResourceError if it can't be written.
+    """
+    method, config = started.method, pipeline.config
+    prototypes = supports.prototypes(method) if compact else supports.compact
+    own = {name: t for name, t in started.tensors.items() if name.startswith("method.")}
+    info = CheckpointInfo(
+        method=method.name,
+        config=method.config.model_dump(mode="json"),
+        backbone=backbone_ref(pipeline.spec, pipeline.digest),
+        sampling=config.sampling,
+        transform=pipeline.spec.preprocessing,
+        precision=started.precision,
+        templates=config.templates,
+        labels=supports.labels,
+        prompts=supports.text.prompts,
+        support=supports.clips,
+        compact=prototypes is not None,
+        text_weight=None if prototypes is None else prototypes.text_weight,
+        training=None if pipeline.info is None else pipeline.info.training,
+        versions=versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    tensors = (own or changed_tensors(method)) | supports.tensors(prototypes)
+    write_checkpoint(path, info, tensors)

@@ -1,0 +1,1 @@
+"""Training: the one loop, and all that knows optimisers, schedules and ranks."""
