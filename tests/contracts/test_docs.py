@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from actcli.cli import EXIT_CODES, app
+from actcli.demo.clips import write_clip
 from actcli.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,25 @@ def test_the_example_script_runs(tmp_path: Path) -> None:
     words = [sys.executable, "examples/classify.py", "examples/clips", "run", "jump", "wave"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True, env=env)
     assert "run: run.mp4" in done.stdout
+
+
+def test_the_few_shot_example_runs(tmp_path: Path) -> None:
+    for c, label in enumerate(("climb", "push-up")):
+        for split, count in (("support", 2), ("query", 1)):
+            (tmp_path / split / label).mkdir(parents=True)
+            for i in range(count):
+                write_clip(
+                    tmp_path / split / label / f"{i}.mp4", label, seed=10 * c + i + 5 * (count == 1)
+                )
+    words = [
+        sys.executable,
+        "examples/fewshot.py",
+        str(tmp_path / "support"),
+        str(tmp_path / "query"),
+    ]
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True, env=env)
+    assert done.stdout == "2 of 2 right\n"
 
 
 def test_nothing_in_the_tree_is_unfinished_or_names_a_package_index() -> None:
