@@ -128,6 +128,46 @@ class FewShotConfig(ClassifyConfig):
         return options
 
 
+class TrainConfig(Config):
+    """How a method is trained; what each method itself can switch is in its own config."""
+
+    epochs: int = Field(50, ge=1)
+    steps: int | None = Field(None, ge=1)
+    """Optimiser steps, instead of epochs."""
+    clips_per_step: int = Field(64, ge=1)
+    """Clips of one batch, over all processes."""
+    accumulate: int = Field(1, ge=1)
+    """Batches whose gradients are added up before a step."""
+    learning_rate: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    schedule: Literal["cosine", "multistep", "constant"] = "cosine"
+    warm_up: float = Field(0.05, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
+    milestones: tuple[float, ...] = (0.6, 0.85)
+    """Shares of the steps at which `multistep` divides the learning rate by ten."""
+    clip_norm: float | None = Field(1.0, gt=0)
+    """Longest gradient; None clips nothing."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of the running mean of the weights, which is then what is saved; None keeps none."""
+    patience: int = Field(0, ge=0)
+    """Stop after so many epochs in which validation did not improve; 0 never does."""
+    amp: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """What training steps compute in; weights and optimiser stay in fp32."""
+    balance: Literal["auto", "none", "classes"] = "auto"
+    """classes draws every class equally often; auto does where one has three times another."""
+    save_every: int = Field(0, ge=0)
+    """Steps after which a run can be continued, besides the end of each epoch."""
+
+
+class FinetuneConfig(TaskConfig):
+    """Everything `finetune` needs besides the videos."""
+
+    method: str = "motion-prompts"
+    options: dict[str, Any] = {}
+    """Of the method's own config."""
+    train: TrainConfig = TrainConfig()
+
+
 def with_options(config: T, options: Mapping[str, Any]) -> T:
     """`config` with flat options put where they belong and everything validated once.
 
@@ -138,7 +178,8 @@ def with_options(config: T, options: Mapping[str, Any]) -> T:
     # Only what was set: what a checkpoint decides must not look as if a user had.
     values = config.model_dump(exclude_unset=True)
     homes = dict.fromkeys(type(config).model_fields, values)
-    for part in ("sampling", "limits", "run"):
+    parts = [name for name in ("sampling", "limits", "run", "train") if hasattr(config, name)]
+    for part in parts:
         kind = type(getattr(config, part))
         homes |= dict.fromkeys(kind.model_fields, values.setdefault(part, {}))
     for name, value in options.items():
@@ -153,3 +194,14 @@ def with_options(config: T, options: Mapping[str, Any]) -> T:
             raise UsageError(first["msg"].removeprefix("Value error, ")) from error
         flag = flag_of(str(first["loc"][-1]))
         raise UsageError(f"{flag}: {first['msg']} (got {first['input']!r})") from error
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

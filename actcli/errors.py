@@ -108,6 +108,10 @@ _FLAGS: Final = {
     "timeout_s": "--timeout",
     "templates": "--template",
     "use_cache": "--no-cache",
+    "clips_per_step": "--batch-size",
+    "learning_rate": "--lr",
+    "warm_up": "--warmup",
+    "amp": "--precision",
 }
 
 

@@ -9,11 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from actcli.config import FewShotConfig, with_options
+from actcli.config import FewShotConfig, LimitsConfig, SamplingConfig, with_options
 from actcli.demo.clips import write_demo
 from actcli.demo.figures import Which
+from actcli.methods.base import Method
+from actcli.methods.motion_prompts.config import MotionPromptsConfig
+from actcli.methods.motion_prompts.method import MotionPrompts
+from actcli.models.open_clip import OpenClipBackbone
 from actcli.tasks.pipeline import Pipeline
 from actcli.types import Failure, Text, VideoRef
+from actcli.video.clips import read_clip
 
 CLIPS = Path(tempfile.gettempdir()) / "actcli-benchmark"
 
@@ -63,3 +68,27 @@ def embed(refs: list[VideoRef], model: str) -> Embedded:
             values.append(result.values.mean(0))
             targets.append(names.index(result.ref.label or ""))
     return Embedded(torch.stack(values), torch.tensor(targets), text)
+
+
+def draw_grid(
+    which: Which, per_class: int, seed: int, backbone: OpenClipBackbone, side: int
+) -> Embedded:
+    """As `draw_and_embed`, with `side` x `side` cells of each frame behind it."""
+    folder = CLIPS / f"{which}-{per_class}-{seed}"
+    if not (folder / "manifest.csv").is_file():
+        for _ in write_demo(folder, which=which, per_class=per_class, seed=seed):
+            pass
+    paths = sorted((folder / "query").glob("*/*.mp4"))
+    names = sorted({path.parent.name for path in paths})
+    spec = backbone.spec
+    method = MotionPrompts(backbone, MotionPromptsConfig(grid=side, prompts="off"))
+    values = []
+    with torch.inference_mode():
+        for path in paths:
+            clip = read_clip(VideoRef(str(path)), SamplingConfig(), spec.preprocessing,
+                             LimitsConfig())  # fmt: skip
+            values.append(method.embed(torch.from_numpy(clip.frames))[0])
+        prompts = tuple((f"a video of {name}",) for name in names)
+        text = Method(backbone).embed_text(names, prompts)
+    targets = torch.tensor([names.index(path.parent.name) for path in paths])
+    return Embedded(torch.stack(values), targets, text)

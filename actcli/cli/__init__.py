@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from actcli.cli import classify, data, demo, doctor, fewshot, models
+from actcli.cli import classify, data, demo, doctor, fewshot, finetune, models
 from actcli.errors import ActcliError, ResourceError
 
 EXIT_CODES = (
@@ -112,7 +112,7 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(["\b\n" + inspect.cleandoc(examples), *texts])
 
 
-for _command in (classify, fewshot, demo, doctor):
+for _command in (classify, fewshot, finetune, demo, doctor):
     app.command(
         _command.__name__.rpartition(".")[2],
         help=_help(_command.command),

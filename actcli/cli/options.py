@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,6 +111,21 @@ def task_options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def set_options(given: list[str] | None) -> dict[str, Any]:
+    """What `--set KEY=VALUE` names, values as numbers, true, false and null where they are."""
+    options: dict[str, Any] = {}
+    for item in given or ():
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set: not KEY=VALUE (got {item!r})", hint="--set frozen_weight=0.5")
+        try:
+            value: Any = json.loads(text)
+        except ValueError:
+            value = text
+        options[key.strip().replace("-", "_")] = value
+    return options
+
+
 def templates_of_environment() -> list[str]:
     """ACTCLI_TEMPLATE holds one template a line: they have spaces, at which Typer would split."""
     return [line for line in os.environ.get("ACTCLI_TEMPLATE", "").splitlines() if line.strip()]
@@ -136,6 +152,13 @@ Backbone = Annotated[
     option(
         "--backbone", panel=MODEL_PANEL, autocompletion=complete(model_names),
         help="Where a checkpoint's backbone is now. [default: the name that it gives]",
+    ),
+]  # fmt: skip
+SetOption = Annotated[
+    list[str] | None,
+    option(
+        "--set", envvar=None, panel=MODEL_PANEL,
+        help="KEY=VALUE of the method, as in motion=0.5; repeatable.",
     ),
 ]  # fmt: skip
 Device = Annotated[

@@ -38,7 +38,7 @@ from actcli.render.resume import Done, load_done
 from actcli.render.sinks import encode
 from actcli.render.table import TableWriter
 from actcli.tasks.models import describe_model, hub_settings
-from actcli.tasks.pipeline import needed_model
+from actcli.tasks.settings import needed_model
 from actcli.types import Failure, Prediction, Run, VideoRef
 
 if TYPE_CHECKING:

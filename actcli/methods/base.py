@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from actcli.config import Config
-from actcli.errors import ModelError, UsageError
+from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.labelled import Episode, Prototypes, Support
 from actcli.models.align import MATCHERS, class_means, match_mean, means_without_each
 from actcli.models.backbone import Backbone
@@ -90,8 +90,13 @@ class Method(nn.Module):
         recall:   the same for texts that a method computes in its own way; here there are none
         returns:  values [C, P, D], un-normalised
 
-        Raises UsageError if the labels do not all have the same number of prompts.
+        Raises UsageError if there are no labels, one of them twice, or not all with the same
+        number of prompts.
         """
+        if not labels or len(set(labels)) < len(labels):
+            raise UsageError(
+                f"labels: {shorten_list(labels) or 'none'} (expected one or more, each once)"
+            )
         for label, own in zip(labels, prompts, strict=True):
             if len(own) != len(prompts[0]) or not own:
                 raise UsageError(
@@ -220,6 +225,10 @@ class Method(nn.Module):
     def classes_per_step(self) -> int | None:
         """How many labels the batches of training are to name; None is all."""
         return None
+
+    def whole_frames(self, video: Tensor) -> Tensor:
+        """The whole frames among a clip's embeddings, [N, T', D] -> [N, T, D]: here all."""
+        return video
 
     def observe(self, values: Tensor) -> None:
         """Take from a training set what must be known before the first step: [N, T', D]."""

@@ -109,7 +109,7 @@ def checkpoint_lines(info: CheckpointInfo, path: Path) -> Iterator[str]:
     facts |= {"created": info.created, "by": f"actcli {info.versions.get('actcli', '?')}"}
     for name, fact in facts.items():
         if fact is not None:
-            yield f"{name:12}{printable(str(fact))}"
+            yield f"{name:18}{printable(str(fact))}"
     for text in classes:
         yield f"  {printable(text)}"
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from actcli.config import flat
 from actcli.errors import ActcliError, InputError, ManifestError, UsageError, shorten_list
 from actcli.render.cells import columns, format_row, unescape, unguard
 from actcli.render.files import Format, sidecar_path
@@ -204,21 +205,10 @@ def differences(earlier: Mapping[str, Any], run: Run) -> list[str]:
         found.append(f"labels ({shorten_list(changed)})" if changed else "labels (their order)")
     elif earlier.get("prompts") != plain_value(run.prompts):
         found.append("prompts")
-    old, new = _flat(earlier.get("config") or {}), _flat(plain_value(run.config))
+    old, new = flat(earlier.get("config") or {}), flat(plain_value(run.config))
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) == new.get(key):
             continue
         if key in _HARMFUL or not key.startswith(_HARMLESS):
             found.append(f"{key} (was {old.get(key)}, now {new.get(key)})")
     return found
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -52,8 +52,10 @@ class Classification:
             _refuse_without_supports(config.model, self._info)
         self.config = self._pipeline.config
         self.labels, self.prompts = self._settle_labels(labels)
-        if not self.is_few_shot:
+        if self._info is None:
             warn_of_limits(self.labels, self._pipeline.spec)
+        else:
+            warn_of_figures(self._pipeline.spec)
 
     @property
     def is_few_shot(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from actcli.checkpoint import SupportClip
 from actcli.data.labels import LabelSet
@@ -12,7 +12,12 @@ from actcli.data.manifest import read_manifest
 from actcli.errors import InputError, UsageError, shorten_list
 from actcli.types import VideoRef
 
-_SUPPORT_SPLITS: Final = ("support", "train")
+Use = Literal["support", "train", "val"]
+_SPLITS: Final[dict[Use, tuple[str, ...]]] = {
+    "support": ("support", "train"),
+    "train": ("train", "support"),
+    "val": ("val", "query", "test"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,19 @@ def read_support(
     split: str | None = None,
     names: Sequence[str] | None = None,
 ) -> tuple[VideoRef, ...]:
-    """The examples that a folder or a list holds; of a list with splits those for support.
+    """The examples that a folder or a list holds; raises as `read_labelled`."""
+    return read_labelled(path, use="support", root=root, split=split, names=names)
+
+
+def read_labelled(
+    path: str,
+    *,
+    use: Use,
+    root: str | None = None,
+    split: str | None = None,
+    names: Sequence[str] | None = None,
+) -> tuple[VideoRef, ...]:
+    """The labelled videos of a folder or a list; of a list with splits those for a use.
 
     Raises InputError for a label without any, UsageError where a list leaves open which are meant.
     """
@@ -131,11 +148,11 @@ def read_support(
         )
     if split is not None or len(found.splits) < 2:
         return found.refs
-    chosen = next((name for name in _SUPPORT_SPLITS if name in found.splits), None)
+    chosen = next((name for name in _SPLITS[use] if name in found.splits), None)
     if chosen is None:
         raise UsageError(
-            f"{path}: which rows are examples? (it has the splits {shorten_list(found.splits)})",
-            hint=f"--split {found.splits[0]}",
+            f"{path}: which rows are for {use}? (it has the splits {shorten_list(found.splits)})",
+            hint=f"--{'val-' if use == 'val' else ''}split {found.splits[0]}",
         )
     rows = zip(found.refs, found.ref_splits, strict=True)
     return tuple(ref for ref, name in rows if name == chosen)

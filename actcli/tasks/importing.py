@@ -21,7 +21,7 @@ from actcli.models.backbone import BackboneSpec, is_local
 from actcli.models.catalog import find_entry
 from actcli.models.resolve import find_downloaded, find_source
 from actcli.tasks.models import hub_settings, import_model, pull_model
-from actcli.tasks.pipeline import versions
+from actcli.tasks.settings import versions
 from actcli.types import Preprocessing
 
 if TYPE_CHECKING:

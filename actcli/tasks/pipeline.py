@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import ValidationError
-
 from actcli.cache import Cache, open_cache
 from actcli.checkpoint import (
     CheckpointInfo,
@@ -26,11 +24,12 @@ from actcli.checkpoint import (
     read_checkpoint,
     read_info,
 )
-from actcli.config import SamplingConfig, TaskConfig
-from actcli.errors import ModelError, UsageError, VideoError
+from actcli.config import TaskConfig
+from actcli.errors import ModelError, VideoError
 from actcli.models.backbone import BackboneSpec
 from actcli.tasks.models import hub_settings, pull_model
-from actcli.types import Failure, FrameEmbeddings, Run, Text
+from actcli.tasks.settings import backbone_name, method_config, settled, versions
+from actcli.types import Failure, Run, Text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -227,54 +226,18 @@ class Pipeline(Generic[C]):
             self.spec, digest=self.digest, dtype=DTYPES[precision], device=device
         )
         if self.path is None:
+            import torch
+
             kind = resolve(METHODS, self._method)
-            method: Method = kind(backbone, kind.Config.model_validate(self._options))
+            torch.manual_seed(self.config.run.seed)  # new weights are the same for the same seed
+            method: Method = kind(backbone, method_config(kind, self._options))
             return method.to(device).eval(), precision, {}
         info, tensors = read_checkpoint(self.path)
-        info = info.model_copy(update={"config": {**info.config, **self._options}})
+        stated = {**info.config, **self._options}
+        if self._options and info.method in METHODS:
+            method_config(resolve(METHODS, info.method), stated)
+        info = info.model_copy(update={"config": stated})
         return build_method(self.path, info, tensors, backbone), precision, tensors
-
-
-def backbone_name(config: TaskConfig, info: CheckpointInfo | None) -> str:
-    """The name of the backbone that a run needs.
-
-    Raises UsageError for `--backbone` beside a model that is no checkpoint.
-    """
-    if info is not None:
-        return config.backbone or info.backbone.name
-    if config.backbone is not None:
-        raise UsageError(
-            f"--backbone: is for checkpoints (got --model {config.model})",
-            hint=f"--model {config.backbone}",
-        )
-    return config.model
-
-
-def needed_model(config: TaskConfig) -> str:
-    """The name of the model that must be here, or is downloaded first."""
-    path = find_checkpoint(config.model)
-    return backbone_name(config, read_info(path) if path else None)
-
-
-def settled(config: C, info: CheckpointInfo | None) -> C:
-    """The config with what a checkpoint decides where the user set nothing."""
-    if info is None:
-        return config
-    given = {name: getattr(config.sampling, name) for name in config.sampling.model_fields_set}
-    try:
-        sampling = SamplingConfig.model_validate(info.sampling.model_dump() | given)
-    except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{config.model}: {said}") from error
-    update: dict[str, Any] = {"sampling": sampling}
-    if info.templates and "templates" not in config.model_fields_set:
-        update["templates"] = info.templates
-    return config.model_copy(update=update)
-
-
-def embedded(results: Iterable[FrameEmbeddings | Failure]) -> Iterator[FrameEmbeddings]:
-    """Only what could be embedded."""
-    return (result for result in results if isinstance(result, FrameEmbeddings))
 
 
 def _model_digest(spec: BackboneSpec, cache: Cache) -> str:
@@ -282,12 +245,3 @@ def _model_digest(spec: BackboneSpec, cache: Cache) -> str:
         return spec.digest(cache.file_digest(str(spec.weights_path)).hex())
     except OSError as error:
         raise ModelError(f"--model {spec.name}: the weights can't be read ({error})") from error
-
-
-def versions() -> dict[str, str]:
-    """What computed a result: Python and the packages that matter."""
-    import platform
-    from importlib.metadata import version
-
-    packages = ("actcli", "torch", "open_clip_torch", "av", "numpy")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -17,7 +17,8 @@ from actcli.config import FewShotConfig
 from actcli.eval.report import SupportReport, Twins
 from actcli.eval.support import estimate, find_twins
 from actcli.methods.base import Method
-from actcli.tasks.pipeline import Pipeline, Started, versions
+from actcli.tasks.pipeline import Pipeline, Started
+from actcli.tasks.settings import versions
 from actcli.tasks.supports import SupportSet
 from actcli.types import Failure
 

@@ -245,9 +245,7 @@ def prompt_tokens(case: Case, compare: Compare, _: Path) -> None:
     prompts = [build_prompts(labels, ["unused {}"])[0][0] for labels in own]
     theirs = case.tensors["output.tokens"]
     length = theirs.shape[1]
-    ours = simple_tokens(
-        SimpleTokenizer(context_length=length), prompts, length
-    )
+    ours = simple_tokens(SimpleTokenizer(context_length=length), prompts, length)
     assert not ours.cut
     compare("prompt tokens", ours.ids, theirs)
 

@@ -16,9 +16,9 @@ from actcli.config import FewShotConfig, with_options
 from actcli.data.labels import LabelSet
 from actcli.demo.clips import write_clip
 from actcli.errors import InputError, ManifestError, ModelError, UsageError
+from actcli.eval.report import SupportReport
 from actcli.tasks.examples import Change, read_support
 from actcli.tasks.fewshot import FewShot
-from actcli.eval.report import SupportReport
 from actcli.types import Failure, Prediction, VideoRef
 from tests.tasks.heads import save_head
 
@@ -307,7 +307,7 @@ def test_a_list_with_splits_gives_its_support_rows(examples: Path, tmp_path: Pat
     assert all("support" in ref.path for ref in found)
     other = (tmp_path / "list.csv").read_text().replace(",support", ",b").replace(",query", ",a")
     (tmp_path / "list.csv").write_text(other)
-    with pytest.raises(UsageError, match="which rows are examples"):
+    with pytest.raises(UsageError, match="which rows are for support"):
         read_support(str(tmp_path / "list.csv"))
 
 

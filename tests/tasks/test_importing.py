@@ -105,9 +105,7 @@ def test_without_a_config_the_published_defaults_hold(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["missing", "unknown", "shape", "tower"])
-def test_keys_that_do_not_fit_are_named_and_nothing_is_written(
-    change: str, tmp_path: Path
-) -> None:
+def test_keys_that_do_not_fit_are_named_and_nothing_is_written(change: str, tmp_path: Path) -> None:
     base = f"local-dir:{save_model(tmp_path / 'base', CONFIGS['quick'])}"
     _, state = published(base)
     key = {"tower": "head.backbone.proj"}.get(change, "head.context2.layers.0.1.net.3.bias")

@@ -17,9 +17,10 @@ class MotionPromptsConfig(MethodConfig):
     prompts: Literal["mix", "exact", "off"] = "mix"
     """mix: a bank of learned prompts, blended by motion after the text tower. exact: prompts
     written for each video, a text pass for each video and label. off: hand-written ones."""
-    exchange: Literal["off", "text", "both"] = "text"
+    exchange: Literal["off", "text", "both"] = "off"
     """Whether texts ask the motion tokens before matching, and the video the texts as well: with
-    both, a label's score depends on which others there are."""
+    both, a label's score depends on which others there are. On the demo's clips it gained nothing
+    on trained labels and cost those that were held out."""
     grid: int = Field(0, ge=0, le=7)
     """Cells a side of the map of each frame whose differences are read; 0 reads whole frames."""
     num_prompt_tokens: int = Field(8, ge=1, le=32)
@@ -37,7 +38,12 @@ class MotionPromptsConfig(MethodConfig):
     """Share of frames that training replaces by the one before."""
     prematch_weight: float = Field(0.5, ge=0.0)
     frozen_weight: float = Field(1.0, ge=0.0)
-    """Of the tie to frozen CLIP, which keeps labels known that were never trained."""
+    """Of the tie to frozen CLIP's scores on the training labels."""
+    tie_weight: float = Field(3.0, ge=0.0)
+    """Of the tie to frozen CLIP's video vectors, which keeps labels known that were never
+    trained. 0 for labels that will always be the trained ones."""
+    text_tie_weight: float = Field(1.0, ge=0.0)
+    """The same for texts."""
     balance_weight: float = Field(0.01, ge=0.0)
     """Keeps the whole bank in use."""
     motion: float = Field(1.0, ge=0.0, le=1.0)

@@ -18,6 +18,7 @@ from actcli.labelled import LabelledEmbeddings
 from actcli.methods.base import Encode, Method, MethodConfig, Recall
 from actcli.methods.motion_prompts.config import MotionPromptsConfig
 from actcli.methods.motion_prompts.exchange import CrossAttention
+from actcli.methods.motion_prompts.losses import Match, Start, matching_terms
 from actcli.methods.motion_prompts.motion import MotionBlock
 from actcli.methods.motion_prompts.prompts import LabelTokens, PromptBank, PromptWriter
 from actcli.models.backbone import Backbone
@@ -26,8 +27,6 @@ from actcli.types import Text
 
 # Wrong labels that a training step with `exact` scores beside the right one.
 _NEAREST, _RANDOM = 11, 4
-# Both logits are divided by it where the head is tied to frozen CLIP.
-_SOFTEN = 2.0
 
 
 class MotionPrompts(Method):
@@ -78,6 +77,10 @@ class MotionPrompts(Method):
             return values, None
         split = self._by_frame(values)
         return split[:, :, 0], split[:, :, 1:]
+
+    def whole_frames(self, video: Tensor) -> Tensor:
+        """The whole frames, without their cells: [N, T', D] -> [N, T, D]."""
+        return self._by_frame(video)[:, :, 0]
 
     def _by_frame(self, values: Tensor) -> Tensor:
         """[N, T', D] -> [N, T, 1 + G, D]: of each frame the whole, then its cells."""
@@ -130,21 +133,21 @@ class MotionPrompts(Method):
         """
         hand = F.normalize(text.values[:, 0].float(), dim=-1)  # [C, D]
         if self.writer is None:
-            return self._scaled(self._match(video, hand, text.values[:, 1:])[1])
+            return self._scaled(self._match(video, hand, text.values[:, 1:])[0].after)
         return self._exact_logits(video, hand, text.labels)
 
     def similarity(self, video: Tensor, text: Text) -> Tensor:
         """The cosines behind the logits; with `exact` those of hand-written prompts: [N, C]."""
         hand = F.normalize(text.values[:, 0].float(), dim=-1)
-        return self._match(video, hand, text.values[:, 1:])[1]
+        return self._match(video, hand, text.values[:, 1:])[0].after
 
     def _scaled(self, cosines: Tensor) -> Tensor:
         logits = cosines * self.backbone.logit_scale.to(cosines).exp().reshape(())
         bias = self.backbone.logit_bias
         return logits if bias is None else logits + bias.to(logits).reshape(())
 
-    def _match(self, video: Tensor, hand: Tensor, learned: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cosines before and after the exchange, [N, C] each, and the shares of the bank [N, K].
+    def _match(self, video: Tensor, hand: Tensor, learned: Tensor) -> tuple[Match, Tensor]:
+        """Videos and texts brought together, and the shares of the bank [N, K].
 
         video [N, T', D], hand [C, D], learned [C, K, D], K = 0 without a bank
         """
@@ -156,11 +159,10 @@ class MotionPrompts(Method):
             texts = self.bank.blend(
                 hand, F.normalize(learned.float(), dim=-1), shares, self.config.learned_prompts
             )
-        return (*self._exchange(vector, motion, texts), shares)
+        return self._exchange(vector, motion, texts), shares
 
-    def _exchange(self, vector: Tensor, motion: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines before and after: vector [N, D], motion [N, T, D], texts [N, C, D] -> [N, C]."""
-        before = torch.einsum("nd,ncd->nc", vector, texts)
+    def _exchange(self, vector: Tensor, motion: Tensor, texts: Tensor) -> Match:
+        """What a video and its texts become: vector [N, D], motion [N, T, D], texts [N, C, D]."""
         asked, answered = texts, vector
         if self.text_asks is not None:
             tokens = torch.cat([vector[:, None], motion], 1)  # [N, 1 + T, D]
@@ -168,7 +170,7 @@ class MotionPrompts(Method):
         if self.video_asks is not None:
             answer = self.video_asks(vector[:, None], texts)[:, 0]
             answered = F.normalize(vector + answer, dim=-1)
-        return before, torch.einsum("nd,ncd->nc", answered, asked)
+        return Match(vector, texts, answered, asked)
 
     def _exact_logits(self, video: Tensor, hand: Tensor, labels: tuple[str, ...]) -> Tensor:
         """All labels with written prompts; or the best few, within their own share of the scores.
@@ -180,17 +182,17 @@ class MotionPrompts(Method):
         count = len(labels) if self.config.rerank is None else self.config.rerank
         if count >= len(labels):
             every = torch.arange(len(labels), device=hand.device).expand(len(vector), -1)
-            return self._scaled(self._written(vector, motion, every, labels)[1])
+            return self._scaled(self._written(vector, motion, every, labels).after)
         base = self._scaled(vector @ hand.T).log_softmax(-1)  # [N, C]
         best = base.topk(count, -1).indices  # [N, k]
-        exact = self._scaled(self._written(vector, motion, best, labels)[1]).log_softmax(-1)
+        exact = self._scaled(self._written(vector, motion, best, labels).after).log_softmax(-1)
         mass = base.gather(-1, best).logsumexp(-1, keepdim=True)
         return base.scatter(-1, best, mass + exact)
 
     def _written(
         self, vector: Tensor, motion: Tensor, classes: Tensor, labels: tuple[str, ...]
-    ) -> tuple[Tensor, Tensor]:
-        """Cosines before and after the exchange with prompts written for each video: [N, k] each.
+    ) -> Match:
+        """Videos and texts of prompts written for each of them.
 
         classes:  int64 [N, k], which labels to write for
         """
@@ -204,36 +206,30 @@ class MotionPrompts(Method):
         return self._exchange(vector, motion, F.normalize(texts.float(), dim=-1))
 
     def loss(self, batch: LabelledEmbeddings) -> dict[str, Tensor]:
-        """Matching, pre-matching, the tie to frozen CLIP, and the balance of the bank.
+        """Matching, pre-matching, the ties to frozen CLIP, and the balance of the bank.
 
-        CE(z, y) + w_0 CE(z_0, y) + w_f KL(softmax(z_frozen / 2) || softmax(z / 2))
-        + w_b K sum_j mean(pi_j)^2
+        See `matching_terms`; with w_b K sum_j mean(pi_j)^2 for the bank.
         """
-        config, video, targets = self.config, self._drop_frames(batch), batch.targets
-        hand = self._ensemble(batch.text)  # [C, D]
-        frozen = self._frozen_logits(video, hand)
+        video, targets, hand = self._drop_frames(batch), batch.targets, self._ensemble(batch.text)
+        shares = None
         if self.writer is None:
-            chosen = batch.classes
-            hand, targets = hand[chosen], torch.searchsorted(chosen, targets)
-            learned = self._learned_for(batch) if self.bank is not None else hand[:, None][:, :0]
-            before, after, shares = self._match(video, hand, learned)
-            frozen = frozen[:, chosen]
+            classes = batch.classes.expand(len(video), -1)  # [N, S]
+            targets = torch.searchsorted(batch.classes, targets)
+            few = hand[batch.classes]
+            learned = few[:, None][:, :0] if self.bank is None else self._learned_for(batch)
+            match, shares = self._match(video, few, learned)
         else:
-            chosen, targets = self._confusable(frozen, batch), torch.zeros_like(targets)
+            classes = self._confusable(self._frozen_logits(video, hand), batch)
+            targets = torch.zeros_like(targets)
             vector, motion = self.block(*self.frames_and_cells(video))
-            before, after = self._written(vector, motion, chosen, batch.text.labels)
-            frozen, shares = frozen.gather(-1, chosen), vector.new_zeros(len(vector), 0)
-        z, z_before = self._scaled(after), self._scaled(before)
-        self.accuracy = (z.argmax(-1) == targets).float().mean().detach()
-        terms = {"match": F.cross_entropy(z, targets)}
-        terms["prematch"] = config.prematch_weight * F.cross_entropy(z_before, targets)
-        terms["frozen"] = config.frozen_weight * F.kl_div(
-            (z / _SOFTEN).log_softmax(-1), (frozen / _SOFTEN).log_softmax(-1),
-            reduction="batchmean", log_target=True,
-        )  # fmt: skip
-        if self.bank is not None:
+            match = self._written(vector, motion, classes, batch.text.labels)
+        frames, _ = self.frames_and_cells(video)
+        start = Start(F.normalize(frames.mean(1), dim=-1), hand[classes])
+        terms, right = matching_terms(match, start, targets, self._scaled, self.config)
+        self.accuracy = right
+        if self.bank is not None and shares is not None:
             mean = self.gather(shares).mean(0)
-            terms["balance"] = config.balance_weight * len(mean) * mean.square().sum()
+            terms["balance"] = self.config.balance_weight * len(mean) * mean.square().sum()
         return terms
 
     def _drop_frames(self, batch: LabelledEmbeddings) -> Tensor:
@@ -249,10 +245,9 @@ class MotionPrompts(Method):
         return video[rows, source].flatten(1, 2)
 
     def _frozen_logits(self, video: Tensor, hand: Tensor) -> Tensor:
-        with torch.no_grad():
-            frames, _ = self.frames_and_cells(video)
-            scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
-            return cosine_logits(frames, hand[:, None], scale, bias)[0]
+        frames, _ = self.frames_and_cells(video)
+        scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
+        return cosine_logits(frames, hand[:, None], scale, bias)[0]
 
     def _learned_for(self, batch: LabelledEmbeddings) -> Tensor:
         """Learned prompts of the classes of this step, their text passes with gradients."""

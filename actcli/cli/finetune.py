@@ -1,0 +1,256 @@
+"""`actcli finetune`: a small checkpoint from labelled videos."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actcli.cli import options as opt
+from actcli.cli import streams
+from actcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actcli.data.labels import LabelSet
+    from actcli.types import VideoRef
+
+DATA_PANEL = "Data"
+TRAIN_PANEL = "Training"
+LEARN_PANEL = "Optimiser"
+METHODS = ("motion-prompts",)
+_TRAIN_FLAGS = {
+    "epochs": "epochs", "steps": "steps", "batch_size": "clips_per_step",
+    "accumulate": "accumulate", "lr": "learning_rate", "weight_decay": "weight_decay",
+    "schedule": "schedule", "warmup": "warm_up", "clip_norm": "clip_norm", "ema": "ema",
+    "patience": "patience", "precision": "amp", "balance": "balance", "save_every": "save_every",
+}  # fmt: skip
+
+
+def command(
+    ctx: typer.Context,
+    train: Annotated[
+        str,
+        typer.Argument(metavar="TRAIN", help="DIR/<label>/*.mp4, or a list of labelled videos."),
+    ],
+    output: Annotated[
+        str,
+        opt.option(
+            "--output", "-o", panel=opt.OUTPUT_PANEL, help="Folder of the run; new or empty."
+        ),
+    ],
+    val: Annotated[
+        str | None,
+        opt.option("--val", panel=DATA_PANEL, help="Labelled videos to measure on, as TRAIN."),
+    ] = None,
+    root: Annotated[
+        str | None, opt.option("--root", panel=DATA_PANEL, help="Where the videos of lists are.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        opt.option("--split", panel=DATA_PANEL, help="Which rows of TRAIN, if it has splits."),
+    ] = None,
+    val_split: Annotated[
+        str | None,
+        opt.option("--val-split", panel=DATA_PANEL, help="Which rows of --val, or of TRAIN."),
+    ] = None,
+    labels_file: Annotated[
+        str | None,
+        opt.option(
+            "--labels-file",
+            "-L",
+            panel=DATA_PANEL,
+            help="label<TAB>prompt for own prompts; names for lists of numbers.",
+        ),
+    ] = None,
+    template: streams.Template = None,
+    balance: Annotated[
+        str,
+        opt.option(
+            "--balance",
+            panel=DATA_PANEL,
+            autocompletion=opt.complete(lambda: ("auto", "none", "classes")),
+            help="classes draws each equally often; auto where one has 3 times another's clips.",
+        ),
+    ] = "auto",
+    method: Annotated[
+        str,
+        opt.option(
+            "--method",
+            panel=TRAIN_PANEL,
+            autocompletion=opt.complete(lambda: METHODS),
+            help="motion-prompts.",
+        ),
+    ] = "motion-prompts",
+    set_: opt.SetOption = None,
+    epochs: Annotated[
+        int, opt.option("--epochs", panel=TRAIN_PANEL, help="Times that each clip is shown.")
+    ] = 50,
+    steps: Annotated[
+        int | None, opt.option("--steps", panel=TRAIN_PANEL, help="Optimiser steps, not epochs.")
+    ] = None,
+    batch_size: Annotated[
+        int,
+        opt.option("--batch-size", panel=TRAIN_PANEL, help="Clips of a batch, of all processes."),
+    ] = 64,
+    accumulate: Annotated[
+        int, opt.option("--accumulate", panel=TRAIN_PANEL, help="Batches that make one step.")
+    ] = 1,
+    patience: Annotated[
+        int,
+        opt.option(
+            "--patience",
+            panel=TRAIN_PANEL,
+            help="Stop after N epochs without a better --val; 0 never.",
+        ),
+    ] = 0,
+    resume: Annotated[
+        bool, opt.option("--resume", panel=TRAIN_PANEL, help="Go on with the run in -o.")
+    ] = False,
+    save_every: Annotated[
+        int,
+        opt.option(
+            "--save-every", panel=TRAIN_PANEL, help="Steps to go on from, besides ends of epochs."
+        ),
+    ] = 0,
+    lr: Annotated[
+        float, opt.option("--lr", panel=LEARN_PANEL, help="Highest learning rate.")
+    ] = 5e-4,
+    weight_decay: Annotated[
+        float, opt.option("--weight-decay", panel=LEARN_PANEL, help="Of matrices only.")
+    ] = 0.05,
+    schedule: Annotated[
+        str,
+        opt.option(
+            "--schedule",
+            panel=LEARN_PANEL,
+            autocompletion=opt.complete(lambda: ("cosine", "multistep", "constant")),
+            help="cosine, multistep or constant, after the warm-up.",
+        ),
+    ] = "cosine",
+    warmup: Annotated[
+        float, opt.option("--warmup", panel=LEARN_PANEL, help="Share of the steps.")
+    ] = 0.05,
+    clip_norm: Annotated[
+        float | None, opt.option("--clip-norm", panel=LEARN_PANEL, help="Longest gradient.")
+    ] = 1.0,
+    ema: Annotated[
+        float | None,
+        opt.option("--ema", panel=LEARN_PANEL, help="Keep a running mean of the weights: 0.999."),
+    ] = None,
+    precision: Annotated[
+        str,
+        opt.option(
+            "--precision",
+            panel=LEARN_PANEL,
+            autocompletion=opt.complete(lambda: ("auto", "fp32", "bf16", "fp16")),
+            help="Of steps; weights stay in fp32. auto is bf16 on a GPU.",
+        ),
+    ] = "auto",
+    tensorboard: Annotated[
+        bool,
+        opt.option("--tensorboard", panel=opt.OUTPUT_PANEL, help="Also write for TensorBoard."),
+    ] = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    frames: opt.Frames = 8,
+    views: Annotated[
+        int,
+        opt.option(
+            "--views",
+            panel=opt.SAMPLING_PANEL,
+            help="Clips of each training video to choose from, taken from other moments.",
+        ),
+    ] = 1,
+    stride: opt.Stride = None,
+    max_pixels: opt.MaxPixels = 8192 * 8192,
+    max_duration: opt.MaxDuration = 24 * 3600.0,
+    timeout: opt.Timeout = 120.0,
+    model: opt.Model = "default",
+    backbone: opt.Backbone = None,
+    device: opt.Device = "auto",
+    workers: opt.Workers = None,
+    cache_dir: opt.CacheDir = None,
+    no_cache: opt.NoCache = False,
+    offline: opt.Offline = False,
+    require_license: opt.RequireLicense = None,
+    seed: opt.Seed = 0,
+) -> None:
+    """Train a small checkpoint on labelled videos, on top of a frozen model.
+
+        actcli finetune train/ --val val/ -o runs/a
+        actcli finetune train.csv --val val.csv -o runs/a --epochs 20
+        actcli finetune train.csv --val val.csv -o runs/a --epochs 20 --resume
+        actcli classify new/*.mp4 --model runs/a
+
+    Every video is embedded once; steps run on the embeddings. The folder gets best.safetensors (by
+    --val), last.safetensors, log.jsonl, log.csv and what --resume needs. Prints the best's path.
+    """  # fmt: skip
+    flags = dict(ctx.params)
+    for one, other in (("no_cache", "cache_dir"), ("quiet", "verbose")):
+        streams.refuse_both(ctx, flags, one, other)
+    if opt.is_typed(ctx, "epochs") and flags["steps"] is not None:
+        raise UsageError("--epochs: contradicts --steps")
+    flags["quiet"] = quiet = quiet or not is_main()
+    console = opt.start_messages(quiet=bool(quiet), verbose=bool(verbose))
+    from actcli.cli.training_session import run_training
+    from actcli.config import FinetuneConfig, with_options
+    from actcli.tasks.finetune import FineTune
+
+    names = _names(flags)
+    train_refs, val_refs = _videos(flags, names)
+    config = with_options(FinetuneConfig(), _options(ctx, flags))
+    view = _download_view(console, quiet=bool(quiet))
+    task = FineTune(
+        train_refs, val_refs, config, Path(output), resume=resume, names=names, report=view
+    )
+    run_training(task, console, flags)
+
+
+def _names(flags: dict[str, Any]) -> LabelSet | None:
+    from actcli.data.labels import LabelSet
+
+    return LabelSet.open(flags["labels_file"]) if flags["labels_file"] else None
+
+
+def _videos(
+    flags: dict[str, Any], names: LabelSet | None
+) -> tuple[tuple[VideoRef, ...], tuple[VideoRef, ...]]:
+    """The training and the validation videos; both may be rows of one list."""
+    from actcli.tasks.examples import read_labelled
+
+    own = None if names is None else names.names
+    train = read_labelled(
+        flags["train"], use="train", root=flags["root"], split=flags["split"], names=own
+    )
+    source = flags["val"] or (flags["train"] if flags["val_split"] else None)
+    if source is None:
+        return train, ()
+    val = read_labelled(source, use="val", root=flags["root"], split=flags["val_split"], names=own)
+    return train, val
+
+
+def _options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
+    options = opt.task_options(
+        ctx, {k: v for k, v in flags.items() if k not in ("precision", "batch_size")}
+    )
+    options |= {
+        name: flags[flag]
+        for flag, name in _TRAIN_FLAGS.items()
+        if opt.is_given(ctx, flag) and flags[flag] is not None
+    }
+    return options | {"method": flags["method"], "options": opt.set_options(flags["set_"])}
+
+
+def _download_view(console: Console, *, quiet: bool) -> Any:
+    from actcli.render.download import DownloadView
+
+    return DownloadView(console, enabled=not quiet)
+
+
+def is_main() -> bool:
+    """Whether this is the process, of those that torchrun started, that writes and shows."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,287 @@
+"""Finetune: labelled videos in, a small checkpoint that `--model` takes out.
+
+Videos are embedded once, with the frozen towers; steps run on the embeddings alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from actcli.config import FinetuneConfig
+from actcli.data.labels import LabelSet
+from actcli.data.prompts import build_prompts
+from actcli.engine import embed_text
+from actcli.errors import ModelError, UsageError, shorten_list
+from actcli.methods.base import Method
+from actcli.models.device import choose_device
+from actcli.models.weight_file import read_shapes
+from actcli.registry import METHODS, resolve
+from actcli.tasks.classify import warn_of_figures
+from actcli.tasks.embedding import EmbeddedVideos, embed_all
+from actcli.tasks.pipeline import Pipeline, Started
+from actcli.tasks.run_folder import LAST_NAME, RunFolder, data_digest
+from actcli.train.dist import Ranks, own_device, start_ranks
+from actcli.train.events import Embedding, EpochEvent, Finished, Prepared, StepEvent
+from actcli.train.loop import NotANumberError, Trainer
+from actcli.train.source import EmbeddingBatches, TrainingSet, placed
+from actcli.train.validation import EmbeddedValidation
+from actcli.types import Text, VideoRef
+
+if TYPE_CHECKING:
+    from actcli.models.hub_client import DownloadReport
+
+log = logging.getLogger("actcli.tasks.finetune")
+
+FinetuneEvent: TypeAlias = Embedding | Prepared | StepEvent | EpochEvent | Finished
+
+
+class FineTune:
+    """One run of `finetune`.
+
+    train, val: labelled videos; without val nothing is measured, and the last weights are the best
+    folder:     where the run keeps what it makes
+    names:      labels with prompts of their own
+
+    Raises UsageError for videos or settings that make no training, ModelError.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[VideoRef],
+        val: Sequence[VideoRef],
+        config: FinetuneConfig,
+        folder: Path,
+        *,
+        resume: bool = False,
+        names: LabelSet | None = None,
+        report: DownloadReport | None = None,
+    ) -> None:
+        self._folder, self._resume = RunFolder(folder, resume=resume), resume
+        self._train, self._val = tuple(train), tuple(val)
+        self.labels = _labels(self._train, self._val, names)
+        self._check_method(config)
+        run = config.run.model_copy(update={"device": own_device(config.run.device)})
+        config = config.model_copy(update={"run": run})
+        self._pipeline = Pipeline(
+            config, exact=True, report=report, method=config.method, options=config.options
+        )
+        self.config = self._pipeline.config
+        self.prompts = build_prompts(self.labels, self.config.templates)
+        self._trainer: Trainer | None = None
+        warn_of_figures(self._pipeline.spec)
+
+    @staticmethod
+    def _check_method(config: FinetuneConfig) -> None:
+        kind = resolve(METHODS, config.method)
+        if kind.trains_on != "embeddings":
+            can = [name for name in METHODS if resolve(METHODS, name).trains_on == "embeddings"]
+            raise UsageError(
+                f"--method {config.method}: has nothing that this version can train",
+                hint=f"--method {can[0]}",
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the outcome of the run, and its conditions."""
+        cache = self._pipeline.cache
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "model_digest": self._pipeline.digest,
+            "labels": "\n".join(self.labels),
+            "prompts": "\n".join("\t".join(own) for own in self.prompts),
+            "train_digest": data_digest(self._train, cache),
+            "val_digest": data_digest(self._val, cache) if self._val else None,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def stream(self) -> Iterator[FinetuneEvent]:
+        """Embed, train, save; yields what there is to tell. Call it once.
+
+        Raises InputError if no video can be read, ModelError for a loss that is no number,
+        ResourceError if memory or the disk is full.
+        """
+        began = time.monotonic()
+        with ExitStack() as stack:
+            ranks = stack.enter_context(start_ranks(choose_device(self.config.run.device).type))
+            settings = self.settings()
+            if self._resume:
+                self._folder.check_same(settings)
+            elif ranks.is_main:
+                self._folder.begin(settings)
+            started, train, val = yield from self._embed(stack, ranks)
+            text = self._hand_text(started)
+            trainer, prepared = self._prepare(started, train, val, text, ranks)
+            self._trainer = trainer
+            yield prepared
+            yield from self._run(trainer, train, prepared, ranks)
+        yield Finished(
+            self._folder.path, trainer.progress.best, prepared.baseline, time.monotonic() - began
+        )
+
+    def save(self) -> None:
+        """Save where the run stands, between two steps, so that `--resume` goes on from there."""
+        if self._trainer is not None:
+            self._trainer.save()
+
+    def _embed(
+        self, stack: ExitStack, ranks: Ranks
+    ) -> Generator[Embedding, None, tuple[Started, EmbeddedVideos, EmbeddedVideos | None]]:
+        """The method, and all videos embedded; where one cache serves, only once."""
+        with ranks.main_first():
+            started = stack.enter_context(self._pipeline.start())
+            train = yield from embed_all("training", self._pipeline, started, self._train)
+            val = None
+            if self._val:
+                one_view = self.config.sampling.model_copy(update={"num_views": 1})
+                pipeline = Pipeline(
+                    self.config.model_copy(update={"sampling": one_view}), exact=True,
+                    method=self.config.method, options=self.config.options,
+                )  # fmt: skip
+                with pipeline.start() as again:
+                    val = yield from embed_all("validation", pipeline, again, self._val)
+        return started, train, val
+
+    def _hand_text(self, started: Started) -> Text:
+        """Hand-written prompts alone: what a method makes of them it makes in its loss."""
+        plain = Method(started.method.backbone)
+        return embed_text(
+            plain, started.cache, self.labels.names, self.prompts, precision=started.precision
+        )
+
+    def _prepare(
+        self,
+        started: Started,
+        train: EmbeddedVideos,
+        val: EmbeddedVideos | None,
+        text: Text,
+        ranks: Ranks,
+    ) -> tuple[Trainer, Prepared]:
+        method, config = started.method, self.config
+        lost = set(self.labels) - {ref.label for ref in train.refs}
+        if lost:
+            raise UsageError(
+                f"no clip of {shorten_list(sorted(lost))} could be read",
+                hint="replace those files, or leave the label out",
+            )
+        data = TrainingSet(train.values, train.targets(self.labels.names), text)
+        batches = EmbeddingBatches(
+            data,
+            batch_size=_shared(config.train.clips_per_step, len(train.refs), ranks),
+            seed=config.run.seed,
+            classes_per_step=method.classes_per_step,
+            balance=config.train.balance,
+        )
+        device = method.backbone.device
+        method.observe(train.values.flatten(0, 1).to(device))
+        check = None
+        if val is not None:
+            targets = val.targets(self.labels.names)
+            check = EmbeddedValidation(val.values.flatten(0, 1), targets, text, device)
+        trainer = Trainer(
+            method, batches, config.train, validate=check, ranks=ranks,
+            place=lambda batch: placed(batch, device), folder=self._folder.path,
+        )  # fmt: skip
+        if self._resume and self._folder.state_path.is_file():
+            trainer.resume()
+        learning = sum(p.numel() for p in method.parameters() if p.requires_grad)
+        prepared = Prepared(
+            clips=len(train.refs),
+            classes=len(self.labels),
+            val_clips=0 if val is None else len(val.refs),
+            smallest=int(data.counts.min()),
+            largest=int(data.counts.max()),
+            is_balanced=batches.is_balanced,
+            learning=learning,
+            frozen=sum(map(math.prod, read_shapes(self._pipeline.spec.weights_path).values())),
+            steps=trainer.num_steps,
+            device=str(device),
+            amp=trainer.updates.amp,
+            failures=train.failures + (() if val is None else val.failures),
+            baseline=None if check is None else check.baseline(method),
+            continued_from=trainer.progress.step,
+        )
+        return trainer, prepared
+
+    def _run(
+        self, trainer: Trainer, train: EmbeddedVideos, prepared: Prepared, ranks: Ranks
+    ) -> Iterator[StepEvent | EpochEvent]:
+        try:
+            for event in trainer.run():
+                if isinstance(event, EpochEvent) and ranks.is_main:
+                    self._keep(trainer, event, prepared)
+                yield event
+        except NotANumberError as error:
+            names = [train.refs[clip].id for clip in error.clips]
+            whose = "because of" if error.is_certain else "among"
+            raise ModelError(
+                f"{error.message}: {whose} {shorten_list(names)}",
+                hint="leave that clip out"
+                if error.is_certain
+                else "a lower --lr, or --precision fp32; the last saved weights are whole",
+            ) from error
+
+    def _keep(self, trainer: Trainer, event: EpochEvent, prepared: Prepared) -> None:
+        """Write the weights of an epoch, and the best ones so far."""
+        training = self._training(trainer, event, prepared)
+        args = (trainer.method, self._pipeline, self.labels, self.prompts, training)
+        with trainer.averaged():
+            self._folder.save(LAST_NAME, *args)
+            if event.is_best:
+                self._folder.save_best(*args)
+
+    def _training(self, trainer: Trainer, event: EpochEvent, prepared: Prepared) -> dict[str, Any]:
+        found, baseline = event.validation, prepared.baseline
+        about: dict[str, Any] = {
+            "clips": prepared.clips, "classes": prepared.classes,
+            "left_out": len(prepared.failures), "data": data_digest(
+                self._train, self._pipeline.cache),
+            "epochs": event.epoch, "steps": event.step, "seed": self.config.run.seed,
+            "learning": prepared.learning,
+        }  # fmt: skip
+        if found is not None and baseline is not None:
+            about |= {
+                "val_clips": found.clips, "val_top1": round(found.top1, 4),
+                "val_loss": round(found.loss, 4), "zero_shot_top1": round(baseline.top1, 4),
+            }  # fmt: skip
+        return about
+
+
+def _labels(train: Sequence[VideoRef], val: Sequence[VideoRef], names: LabelSet | None) -> LabelSet:
+    """The classes of a training set, in the order of its list.
+
+    Raises UsageError for fewer than two, and for labels that only validation has.
+    """
+    seen = tuple(dict.fromkeys(ref.label or "" for ref in train))
+    if len(seen) < 2:
+        raise UsageError(
+            f"the training set has one class only (got {shorten_list(seen) or 'none'})",
+            hint="a folder for each label, or a list with two labels or more",
+        )
+    own = {} if names is None else dict(zip(names.names, names.prompts, strict=True))
+    labels = LabelSet(seen, tuple(own.get(name, ()) for name in seen), source="the training set")
+    unknown = sorted({ref.label or "" for ref in val} - set(seen))
+    if unknown:
+        raise UsageError(
+            f"--val: has labels that the training set lacks: {shorten_list(unknown)}",
+            hint="leave those rows out; what is known of untrained labels is measured by classify",
+        )
+    return labels
+
+
+def _shared(wanted: int, available: int, ranks: Ranks) -> int:
+    """The batch size: not more than there is, in equal parts.
+
+    Raises UsageError for a size that the processes can't share.
+    """
+    if wanted % ranks.count:
+        raise UsageError(
+            f"--batch-size {wanted}: {ranks.count} processes can't share it equally",
+            hint=f"--batch-size {-(-wanted // ranks.count) * ranks.count}",
+        )
+    return min(wanted, available // ranks.count * ranks.count)

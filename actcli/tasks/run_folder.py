@@ -1,0 +1,160 @@
+"""The folder of a training run: its settings, its best and its last checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from actcli.cache import Cache
+from actcli.checkpoint import (
+    BEST_NAME,
+    CheckpointInfo,
+    backbone_ref,
+    changed_tensors,
+    write_checkpoint,
+)
+from actcli.config import FinetuneConfig, flat
+from actcli.data.labels import LabelSet
+from actcli.errors import InputError, ResourceError, UsageError
+from actcli.methods.base import Method
+from actcli.tasks.pipeline import Pipeline, Prompts
+from actcli.tasks.settings import versions
+from actcli.train.loop import STATE_NAME
+from actcli.types import VideoRef
+
+RUN_NAME: Final = "run.json"
+LAST_NAME: Final = "last.safetensors"
+RUN_SCHEMA: Final = "actcli.training_run/1"
+# They change where and how a run computes and what it keeps, never what comes out.
+_HARMLESS = ("run.", "offline", "backbone", "limits.timeout_s", "require_license",
+             "train.save_every")  # fmt: skip
+_HARMFUL = ("run.seed",)
+
+
+class RunFolder:
+    """Where a run keeps what it makes.
+
+    Raises UsageError for a folder that can't be one, or that holds another run.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"-o {path}: is a file (expected a folder)", hint="-o runs/a")
+        if resume and not (path / RUN_NAME).is_file():
+            raise UsageError(
+                f"--resume: {path} holds no run", hint="start it without --resume first"
+            )
+        if not resume and path.is_dir() and any(path.iterdir()):
+            raise UsageError(
+                f"-o {path}: is not empty",
+                hint="name a new folder, or continue the run in it with --resume",
+            )
+        parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if not os.access(parent, os.W_OK):
+            raise UsageError(f"-o {path}: no permission to write there")
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Make the folder and write down what the run is set to.
+
+        Raises ResourceError if it can't be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            draft = self.path / f".{RUN_NAME}.{os.getpid()}.tmp"
+            stated = {"schema": RUN_SCHEMA, **settings}
+            draft.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
+            os.replace(draft, self.path / RUN_NAME)
+        except OSError as error:
+            raise ResourceError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def settings(self) -> dict[str, Any]:
+        """What the run in the folder is set to.
+
+        Raises InputError if that can't be read.
+        """
+        path = self.path / RUN_NAME
+        try:
+            stated: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return stated
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+
+    def check_same(self, settings: Mapping[str, Any]) -> None:
+        """Raise UsageError, naming each difference, unless these are the settings of the run."""
+        earlier, now = (flat(json.loads(json.dumps(s))) for s in (self.settings(), settings))
+        found = [
+            f"{name.removeprefix('config.')} (was {_short(earlier.get(name))}, "
+            f"now {_short(now.get(name))})"
+            for name in sorted({*earlier, *now} - {"schema", "started"})
+            if earlier.get(name) != now.get(name) and not _is_harmless(name)
+        ]
+        if found:
+            raise UsageError(
+                f"--resume: {self.path} was begun with other settings: {'; '.join(found[:8])}",
+                hint="give the same ones, or begin another run with -o NEW",
+            )
+
+    @property
+    def state_path(self) -> Path:
+        """Where the state of the run is."""
+        return self.path / STATE_NAME
+
+    def save(
+        self,
+        name: str,
+        method: Method,
+        pipeline: Pipeline[FinetuneConfig],
+        labels: LabelSet,
+        prompts: Prompts,
+        training: Mapping[str, Any],
+    ) -> None:
+        """Write a checkpoint of the method as it is.
+
+        Raises ResourceError if it can't be written.
+        """
+        info = CheckpointInfo(
+            method=method.name,
+            config=method.config.model_dump(mode="json"),
+            backbone=backbone_ref(pipeline.spec, pipeline.digest),
+            sampling=pipeline.config.sampling.model_copy(update={"num_views": 1}),
+            transform=pipeline.spec.preprocessing,
+            templates=pipeline.config.templates,
+            labels=labels.names,
+            prompts=prompts,
+            training=training,
+            versions=versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_checkpoint(self.path / name, info, changed_tensors(method))
+
+    def save_best(self, *args: Any) -> None:
+        """`save` as the one that `--model FOLDER` means."""
+        self.save(BEST_NAME, *args)
+
+
+def data_digest(refs: Iterable[VideoRef], cache: Cache) -> str:
+    """Hex digest of what a set of labelled videos is: contents, parts and labels, in any order."""
+    rows = []
+    for ref in refs:
+        try:
+            content = cache.file_digest(ref.path).hex()
+        except (OSError, ValueError):
+            content = f"unreadable {ref.path}"
+        rows.append(f"{content} {ref.start_s} {ref.end_s} {ref.label}")
+    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
+
+
+def _is_harmless(name: str) -> bool:
+    own = name.removeprefix("config.")
+    return own.startswith(_HARMLESS) and not own.startswith(_HARMFUL)
+
+
+def _short(value: object) -> str:
+    text = "unset" if value is None else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"
