@@ -11,17 +11,22 @@ are the 14 single actions: their words are known to the demo model, fine-tuning 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
 import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import open_clip
 import torch
-from demo_embeddings import Embedded, draw_and_embed
+from demo_embeddings import CLIPS, Embedded, draw_and_embed, draw_grid
 from fewshot_demo import PAIRS
+from safetensors.torch import save_file
 from torch import Tensor
 
 from actcli.config import TrainConfig
+from actcli.data.labels import LabelSet
 from actcli.methods.base import Method
 from actcli.methods.motion_prompts.config import MotionPromptsConfig
 from actcli.methods.motion_prompts.method import MotionPrompts
@@ -178,8 +183,6 @@ def dials(backbone: OpenClipBackbone, data: Data, count: int) -> None:
 
 def grid(backbone: OpenClipBackbone, per_class: int, seeds: int) -> None:
     """Whole frames against a 3 x 3 grid, on fewer clips: embeddings are ten times as large."""
-    from demo_embeddings import draw_grid
-
     for side in (0, 3):
         train_set = draw_grid("pairs", per_class, 202, backbone, side)
         test_set = draw_grid("pairs", 60, 303, backbone, side)
@@ -193,13 +196,49 @@ def grid(backbone: OpenClipBackbone, per_class: int, seeds: int) -> None:
 
 
 def throughput(backbone: OpenClipBackbone, data: Data) -> None:
-    """Clips/s of an epoch from cached embeddings, for this label set and one of K400's size."""
-    import resource
-
+    """Clips/s of epochs from cached embeddings: the demo's pairs, and a slice of K400's size."""
     _, seconds, rate = train(backbone, take(data.train, 100, 0), 0, 5)
     print(f"10 classes, demo model: {5 * 1000 / seconds:.0f} clips/s (steps: {rate:.0f})")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory {peak:.0f} MB")
+    large = random_backbone()
+    labels = LabelSet.bundled("kinetics400")
+    with torch.inference_mode():
+        prompts = tuple((f"a video of {words}",) for words in labels.words)
+        hand = Method(large).embed_text(labels.names, prompts)
+    text = Text(hand.labels, hand.prompts, hand.values.clone())
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(2048, 1, 8, large.embed_dim, generator=generator)
+    slice_of = TrainingSet(values, torch.arange(2048) % 400, text)
+    for prompts_kind, steps in (("off", 8), ("mix", 2)):
+        method = MotionPrompts(large, MotionPromptsConfig(prompts=prompts_kind))
+        batches = EmbeddingBatches(
+            slice_of, batch_size=512, seed=0, classes_per_step=method.classes_per_step
+        )
+        config = TrainConfig(steps=steps)
+        events = [e for e in Trainer(method, batches, config).run() if isinstance(e, StepEvent)]
+        rate = statistics.median(e.clips_per_s for e in events)
+        hours = 240_000 / rate / 3600
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"400 classes, batch 512, ViT-B-32-sized text tower, prompts={prompts_kind}: "
+            f"{rate:.0f} clips/s, an epoch of 240,000 clips {hours:.2f} h, peak {peak:.0f} MB",
+            flush=True,
+        )
+    size = 240_000 * 8 * large.embed_dim * 4 / 1e9
+    print(f"embeddings of 240,000 clips in memory: {size:.2f} GB in fp32")
+
+
+def random_backbone() -> OpenClipBackbone:
+    """A ViT-B-32 with random weights, made once."""
+    folder = CLIPS / "ViT-B-32-random"
+    if not (folder / "open_clip_config.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        config = open_clip.get_model_config("ViT-B-32")
+        torch.manual_seed(0)
+        state = open_clip.CLIP(**config).state_dict()
+        save_file(state, folder / "open_clip_model.safetensors")
+        stated = {"model_cfg": open_clip.get_model_config("ViT-B-32"), "preprocess_cfg": {}}
+        (folder / "open_clip_config.json").write_text(json.dumps(stated))
+    return OpenClipBackbone(find_backbone(f"local-dir:{folder}"))
 
 
 def main() -> None:

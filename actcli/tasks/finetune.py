@@ -189,7 +189,6 @@ class FineTune:
         )  # fmt: skip
         if self._resume and self._folder.state_path.is_file():
             trainer.resume()
-        learning = sum(p.numel() for p in method.parameters() if p.requires_grad)
         prepared = Prepared(
             clips=len(train.refs),
             classes=len(self.labels),
@@ -197,7 +196,7 @@ class FineTune:
             smallest=int(data.counts.min()),
             largest=int(data.counts.max()),
             is_balanced=batches.is_balanced,
-            learning=learning,
+            learning=trainer.updates.num_learning,
             frozen=sum(map(math.prod, read_shapes(self._pipeline.spec.weights_path).values())),
             steps=trainer.num_steps,
             device=str(device),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from actcli.config import TrainConfig
-from actcli.errors import ResourceError
+from actcli.errors import ResourceError, UsageError
 from actcli.methods.base import Method
 from actcli.models.device import DTYPES
 from actcli.train.schedule import multistep, warm_cosine
@@ -25,13 +25,18 @@ _FLOOR: Final = 1e-3
 
 
 class Updates:
-    """What changes the weights of a method, step by step."""
+    """What changes the weights of a method, step by step.
+
+    Raises UsageError for a method of which nothing learns.
+    """
 
     def __init__(self, method: Method, config: TrainConfig, num_steps: int) -> None:
         self._method, self._config, self._num_steps = method, config, num_steps
         self._device = method.backbone.device
         self.amp = choose_amp(config.amp, self._device)
         groups = [g for g in method.param_groups(config.learning_rate) if g["params"]]
+        if not groups:
+            raise UsageError(f"{method.name}: nothing of it learns, for every part is off")
         self._optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, betas=_BETAS, weight_decay=config.weight_decay
         )
@@ -39,6 +44,11 @@ class Updates:
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self.amp == "fp16")
         means = _learning(method) if config.ema else ()
         self._ema = {name: parameter.detach().clone() for name, parameter in means}
+
+    @property
+    def num_learning(self) -> int:
+        """How many numbers are learned."""
+        return sum(p.numel() for group in self._optimizer.param_groups for p in group["params"])
 
     def begin(self, step: int) -> float:
         """Forget gradients and set the rates of a 0-based step; returns that of the first group."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from actcli.checkpoint import SupportClip
 from actcli.errors import VideoError
+from actcli.eval.report import SupportReport, Twins
 from actcli.eval.support import Estimate, Suspect
 from actcli.metrics import Share
 from actcli.render.support import support_lines, support_record
-from actcli.eval.report import SupportReport, Twins
 from actcli.types import Failure, VideoRef
 
 CLIPS = tuple(

@@ -65,7 +65,7 @@ def test_a_run_beats_zero_shot_where_time_order_counts(clips: Path, tmp_path: Pa
     events = list(task(clips, tmp_path / "run").stream())
     prepared, finished = of(Prepared, events), of(Finished, events)
     assert (prepared.clips, prepared.classes, prepared.val_clips) == (8, 2, 6)
-    assert prepared.learning == 49_418
+    assert prepared.learning == 32_298
     assert prepared.frozen > 3_000_000
     assert finished.best.top1 > finished.baseline.top1
     assert sum(isinstance(e, StepEvent) for e in events) == prepared.steps == 12
@@ -224,6 +224,12 @@ def test_without_validation_the_last_weights_are_the_best(clips: Path, tmp_path:
         for name in ("best.safetensors", "last.safetensors")
     )
     assert all(torch.equal(best[name], last[name]) for name in best)
+
+
+def test_a_head_with_every_part_off_is_refused(clips: Path, tmp_path: Path) -> None:
+    off = {"scales": "off", "prompts": "off", "exchange": "off"}
+    with pytest.raises(UsageError, match="every part is off"):
+        list(task(clips, tmp_path / "run", options=off).stream())
 
 
 @pytest.mark.parametrize(

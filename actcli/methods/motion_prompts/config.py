@@ -28,7 +28,7 @@ class MotionPromptsConfig(MethodConfig):
     bank_size: int = Field(8, ge=1, le=64)
     """K, learned prompts that `mix` blends."""
     cut_guard: bool = True
-    """Read no motion across a difference larger than 99 % of those in the training set."""
+    """Read no motion across a difference far larger than 99 % of those in the training set."""
     rerank: int | None = Field(16, ge=1)
     """With `exact`: labels whose prompts are written for a video, the best by hand-written ones;
     None is all."""

@@ -279,12 +279,10 @@ class MotionPrompts(Method):
 
     def param_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Weights; then all that is no matrix, without decay; then prompts, at twice the rate."""
-        prompts = [p for n, p in self.named_parameters() if n.endswith((".base", ".bank"))]
-        named = [
-            (name, p)
-            for name, p in self.named_parameters()
-            if p.requires_grad and not any(p is prompt for prompt in prompts)
-        ]
+        off = ("backbone.", "block.") if self.config.scales == "off" else ("backbone.",)
+        learning = [(n, p) for n, p in self.named_parameters() if not n.startswith(off)]
+        prompts = [p for name, p in learning if name.endswith((".base", ".bank"))]
+        named = [(name, p) for name, p in learning if not name.endswith((".base", ".bank"))]
         decayed = [p for name, p in named if p.ndim > 1 and not name.endswith("_place")]
         plain = [p for name, p in named if p.ndim < 2 or name.endswith("_place")]
         groups: list[dict[str, Any]] = [

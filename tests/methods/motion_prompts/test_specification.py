@@ -96,7 +96,10 @@ def test_4_order_is_learned_by_motion_alone(make: Make, scales: str, learns: boo
         there = torch.where(targets[:, None, None] == 0, way, way.flip(0))
         return 2 * torch.randn(128, generator=generator) + there + noise, targets
 
-    method = make(scales=scales, prompts="off", frozen_weight=0, tie_weight=0, text_tie_weight=0)
+    method = make(
+        scales=scales, prompts="off", exchange="text",
+        frozen_weight=0, tie_weight=0, text_tie_weight=0,
+    )  # fmt: skip
     hand = Method(method.backbone).embed_text(("dot left", "dot right"), (("left",), ("right",)))
     # Two unlike words: what they say is not the question here.
     hand = Text(hand.labels, hand.prompts, torch.eye(128)[:2, None])
