@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from actcli.methods.base import Method as Method
     from actcli.tasks.classify import classify as classify
     from actcli.tasks.fewshot import fewshot as fewshot
+    from actcli.tasks.finetune import finetune as finetune
     from actcli.types import Failure as Failure
     from actcli.types import Prediction as Prediction
     from actcli.types import VideoRef as VideoRef
@@ -24,6 +25,7 @@ _HOMES = {
     "VideoRef": "actcli.types",
     "classify": "actcli.tasks.classify",
     "fewshot": "actcli.tasks.fewshot",
+    "finetune": "actcli.tasks.finetune",
 }
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "__version__",
     "classify",
     "fewshot",
+    "finetune",
 ]
 
 

@@ -83,6 +83,8 @@ class TaskConfig(Config):
     model: str = "default"
     backbone: str | None = None
     """Where the backbone of a checkpoint is now, if not under the name that it gives."""
+    options: dict[str, Any] = {}
+    """Of the method's own config, over its defaults or over what a checkpoint has."""
     templates: tuple[str, ...] = (DEFAULT_TEMPLATE,)
     sampling: SamplingConfig = SamplingConfig()
     limits: LimitsConfig = LimitsConfig()
@@ -122,7 +124,9 @@ class FewShotConfig(ClassifyConfig):
 
     def method_options(self) -> dict[str, Any]:
         """What is set of the method's own config."""
-        options: dict[str, Any] = {} if self.matcher is None else {"matcher": self.matcher}
+        options = dict(self.options)
+        if self.matcher is not None:
+            options["matcher"] = self.matcher
         if self.text_weight is not None:
             options["text_weight"] = None if self.text_weight == "auto" else self.text_weight
         return options
@@ -163,8 +167,6 @@ class FinetuneConfig(TaskConfig):
     """Everything `finetune` needs besides the videos."""
 
     method: str = "motion-prompts"
-    options: dict[str, Any] = {}
-    """Of the method's own config."""
     train: TrainConfig = TrainConfig()
 
 

@@ -64,6 +64,7 @@ def command(
     timeout: opt.Timeout = 120.0,
     model: opt.Model = "default",
     backbone: opt.Backbone = None,
+    set_: opt.SetOption = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "auto",
     batch_size: opt.BatchSize = None,

@@ -242,7 +242,7 @@ def _options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
         for flag, name in _TRAIN_FLAGS.items()
         if opt.is_given(ctx, flag) and flags[flag] is not None
     }
-    return options | {"method": flags["method"], "options": opt.set_options(flags["set_"])}
+    return options | {"method": flags["method"]}
 
 
 def _download_view(console: Console, *, quiet: bool) -> Any:

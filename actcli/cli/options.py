@@ -102,6 +102,8 @@ def task_options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
         if flag in flags and is_given(ctx, flag) and flags[flag] is not None
     }
     options["model"] = flags["model"]
+    if flags.get("set_"):
+        options["options"] = set_options(flags["set_"])
     if templates := flags.get("template") or templates_of_environment():
         options["templates"] = resolve_templates(templates)
     if flags.get("no_cache"):

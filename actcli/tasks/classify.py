@@ -46,7 +46,7 @@ class Classification:
     ) -> None:
         if labels is None and find_checkpoint(config.model) is None:
             raise _no_labels()  # before a download
-        self._pipeline = Pipeline(config, report=report)
+        self._pipeline = Pipeline(config, report=report, options=config.options)
         self._info = self._pipeline.info
         if self._info is not None and self._info.method == "clip-fsar":
             _refuse_without_supports(config.model, self._info)

@@ -156,3 +156,27 @@ def read_labelled(
         )
     rows = zip(found.refs, found.ref_splits, strict=True)
     return tuple(ref for ref, name in rows if name == chosen)
+
+
+def training_labels(
+    train: Sequence[VideoRef], val: Sequence[VideoRef], names: LabelSet | None
+) -> LabelSet:
+    """The classes of a training set, in the order of its list.
+
+    Raises UsageError for fewer than two, and for labels that only validation has.
+    """
+    seen = tuple(dict.fromkeys(ref.label or "" for ref in train))
+    if len(seen) < 2:
+        raise UsageError(
+            f"the training set has one class only (got {shorten_list(seen) or 'none'})",
+            hint="a folder for each label, or a list with two labels or more",
+        )
+    own = {} if names is None else dict(zip(names.names, names.prompts, strict=True))
+    labels = LabelSet(seen, tuple(own.get(name, ()) for name in seen), source="the training set")
+    unknown = sorted({ref.label or "" for ref in val} - set(seen))
+    if unknown:
+        raise UsageError(
+            f"--val: has labels that the training set lacks: {shorten_list(unknown)}",
+            hint="leave those rows out; untrained labels can be tried with classify",
+        )
+    return labels

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actcli.config import FinetuneConfig
+from actcli.config import FinetuneConfig, with_options
 from actcli.data.labels import LabelSet
 from actcli.data.prompts import build_prompts
 from actcli.engine import embed_text
@@ -23,8 +24,9 @@ from actcli.methods.base import Method
 from actcli.models.device import choose_device
 from actcli.models.weight_file import read_shapes
 from actcli.registry import METHODS, resolve
-from actcli.tasks.classify import warn_of_figures
+from actcli.tasks.classify import VideoPath, warn_of_figures, with_templates
 from actcli.tasks.embedding import EmbeddedVideos, embed_all
+from actcli.tasks.examples import Use, read_labelled, training_labels
 from actcli.tasks.pipeline import Pipeline, Started
 from actcli.tasks.run_folder import LAST_NAME, RunFolder, data_digest
 from actcli.train.dist import Ranks, own_device, start_ranks
@@ -65,7 +67,7 @@ class FineTune:
     ) -> None:
         self._folder, self._resume = RunFolder(folder, resume=resume), resume
         self._train, self._val = tuple(train), tuple(val)
-        self.labels = _labels(self._train, self._val, names)
+        self.labels = training_labels(self._train, self._val, names)
         self._check_method(config)
         run = config.run.model_copy(update={"device": own_device(config.run.device)})
         config = config.model_copy(update={"run": run})
@@ -163,21 +165,8 @@ class FineTune:
         ranks: Ranks,
     ) -> tuple[Trainer, Prepared]:
         method, config = started.method, self.config
-        lost = set(self.labels) - {ref.label for ref in train.refs}
-        if lost:
-            raise UsageError(
-                f"no clip of {shorten_list(sorted(lost))} could be read",
-                hint="replace those files, or leave the label out",
-            )
-        data = TrainingSet(train.values, train.targets(self.labels.names), text)
-        batches = EmbeddingBatches(
-            data,
-            batch_size=_shared(config.train.clips_per_step, len(train.refs), ranks),
-            seed=config.run.seed,
-            classes_per_step=method.classes_per_step,
-            balance=config.train.balance,
-        )
         device = method.backbone.device
+        batches = self._batches(method, train, text, ranks)
         method.observe(train.values.flatten(0, 1).to(device))
         check = None
         if val is not None:
@@ -193,8 +182,8 @@ class FineTune:
             clips=len(train.refs),
             classes=len(self.labels),
             val_clips=0 if val is None else len(val.refs),
-            smallest=int(data.counts.min()),
-            largest=int(data.counts.max()),
+            smallest=int(batches.data.counts.min()),
+            largest=int(batches.data.counts.max()),
             is_balanced=batches.is_balanced,
             learning=trainer.updates.num_learning,
             frozen=sum(map(math.prod, read_shapes(self._pipeline.spec.weights_path).values())),
@@ -206,6 +195,24 @@ class FineTune:
             continued_from=trainer.progress.step,
         )
         return trainer, prepared
+
+    def _batches(
+        self, method: Method, train: EmbeddedVideos, text: Text, ranks: Ranks
+    ) -> EmbeddingBatches:
+        lost = set(self.labels) - {ref.label for ref in train.refs}
+        if lost:
+            raise UsageError(
+                f"no clip of {shorten_list(sorted(lost))} could be read",
+                hint="replace those files, or leave the label out",
+            )
+        config = self.config
+        return EmbeddingBatches(
+            TrainingSet(train.values, train.targets(self.labels.names), text),
+            batch_size=ranks.share(config.train.clips_per_step, len(train.refs)),
+            seed=config.run.seed,
+            classes_per_step=method.classes_per_step,
+            balance=config.train.balance,
+        )
 
     def _run(
         self, trainer: Trainer, train: EmbeddedVideos, prepared: Prepared, ranks: Ranks
@@ -251,36 +258,37 @@ class FineTune:
         return about
 
 
-def _labels(train: Sequence[VideoRef], val: Sequence[VideoRef], names: LabelSet | None) -> LabelSet:
-    """The classes of a training set, in the order of its list.
+def finetune(
+    train: VideoPath | Iterable[VideoRef],
+    folder: VideoPath,
+    *,
+    val: VideoPath | Iterable[VideoRef] = (),
+    config: FinetuneConfig | None = None,
+    resume: bool = False,
+    **options: Any,
+) -> Finished:
+    """Train a small checkpoint on labelled videos; `model=folder` then uses it.
 
-    Raises UsageError for fewer than two, and for labels that only validation has.
+    train, val: a folder with a folder of clips for each label, a list of labelled videos in a file,
+        or VideoRefs with their labels
+    folder:     new or empty; with `resume` that of a run to go on with
+    options:    fields of FinetuneConfig and of its parts, e.g. `model="demo"`, `epochs=20`,
+        `options={"scales": "short"}`
+
+    Raises UsageError for videos or options that make no training, InputError, ModelError,
+    ResourceError.
     """
-    seen = tuple(dict.fromkeys(ref.label or "" for ref in train))
-    if len(seen) < 2:
-        raise UsageError(
-            f"the training set has one class only (got {shorten_list(seen) or 'none'})",
-            hint="a folder for each label, or a list with two labels or more",
-        )
-    own = {} if names is None else dict(zip(names.names, names.prompts, strict=True))
-    labels = LabelSet(seen, tuple(own.get(name, ()) for name in seen), source="the training set")
-    unknown = sorted({ref.label or "" for ref in val} - set(seen))
-    if unknown:
-        raise UsageError(
-            f"--val: has labels that the training set lacks: {shorten_list(unknown)}",
-            hint="leave those rows out; what is known of untrained labels is measured by classify",
-        )
-    return labels
+    settings = with_options(config or FinetuneConfig(), with_templates(options))
+    train_refs, val_refs = _refs(train, "train"), _refs(val, "val")
+    task = FineTune(train_refs, val_refs, settings, Path(os.fsdecode(folder)), resume=resume)
+    finished = None
+    for event in task.stream():
+        finished = event if isinstance(event, Finished) else finished
+    assert finished is not None, "a run that raises nothing comes to its end"
+    return finished
 
 
-def _shared(wanted: int, available: int, ranks: Ranks) -> int:
-    """The batch size: not more than there is, in equal parts.
-
-    Raises UsageError for a size that the processes can't share.
-    """
-    if wanted % ranks.count:
-        raise UsageError(
-            f"--batch-size {wanted}: {ranks.count} processes can't share it equally",
-            hint=f"--batch-size {-(-wanted // ranks.count) * ranks.count}",
-        )
-    return min(wanted, available // ranks.count * ranks.count)
+def _refs(given: VideoPath | Iterable[VideoRef], use: Use) -> tuple[VideoRef, ...]:
+    if isinstance(given, str | bytes | os.PathLike):
+        return read_labelled(os.fsdecode(given), use=use)
+    return tuple(given)

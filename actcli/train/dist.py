@@ -17,7 +17,7 @@ import torch.distributed.nn
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from actcli.errors import ResourceError
+from actcli.errors import ResourceError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,21 @@ class Ranks:
     def is_alone(self) -> bool:
         """Whether there is one process only."""
         return self.count == 1
+
+    def share(self, wanted: int, available: int) -> int:
+        """The size of a batch: as wanted, not more than there is, in equal parts.
+
+        Raises UsageError for a size that the processes can't share.
+        """
+        if wanted % self.count:
+            raise UsageError(
+                f"--batch-size {wanted}: {self.count} processes can't share it equally",
+                hint=f"--batch-size {-(-wanted // self.count) * self.count}",
+            )
+        most = available // self.count * self.count
+        if not most:
+            raise UsageError(f"{available} clips are too few for {self.count} processes")
+        return min(wanted, most)
 
     def wrap(self, method: nn.Module, device: torch.device) -> nn.Module:
         """The module whose backward pass averages gradients over the processes."""

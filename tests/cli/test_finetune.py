@@ -58,6 +58,22 @@ def test_a_run_prints_its_best_checkpoint_and_says_how_it_went(
     assert {record["method"] for record in used.records} == {"motion-prompts"}
 
 
+def test_dials_of_a_checkpoint_can_be_turned(cli: Cli, clips: Path, tmp_path: Path) -> None:
+    train(cli, clips, tmp_path / "a", "--epochs", 20, "-q")
+
+    def scores(*more: object) -> list[float]:
+        done = cli("classify", clips / "val", "--model", tmp_path / "a", *more)
+        assert done.code == 0, done.err
+        return [r["top"][0]["score"] for r in done.records]
+
+    frozen = scores("--set", "motion=0", "--set", "learned-prompts=0")
+    assert scores() != pytest.approx(frozen, abs=0.01)
+    assert scores("--set", "motion=0.5") != pytest.approx(scores(), abs=1e-4)
+    wrong = cli("classify", clips / "val", "--model", tmp_path / "a", "--set", "motion=2")
+    assert wrong.code == 2
+    assert "--set motion" in wrong.err
+
+
 def test_logs_have_a_line_a_step(cli: Cli, clips: Path, tmp_path: Path) -> None:
     train(cli, clips, tmp_path / "a", "--epochs", 3, "-q")
     lines = [json.loads(line) for line in (tmp_path / "a/log.jsonl").read_text().splitlines()]

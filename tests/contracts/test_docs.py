@@ -117,6 +117,22 @@ def test_the_few_shot_example_runs(tmp_path: Path) -> None:
     assert done.stdout == "2 of 2 right\n"
 
 
+def test_the_finetune_example_runs(tmp_path: Path) -> None:
+    for c, label in enumerate(("raise arms", "lower arms")):
+        for split, count, seed in (("train", 4, 0), ("val", 2, 50)):
+            (tmp_path / split / label).mkdir(parents=True)
+            for i in range(count):
+                write_clip(tmp_path / split / label / f"{i}.mp4", label, seed=seed + 10 * c + i)
+    folders = [str(tmp_path / name) for name in ("train", "val", "run")]
+    words = [sys.executable, "examples/finetune.py", *folders]
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True, env=env)
+    first, *rest = done.stdout.splitlines()
+    zero_shot, trained = map(float, re.findall(r"\d\.\d\d", first))
+    assert trained > zero_shot
+    assert len(rest) == 4
+
+
 def test_nothing_in_the_tree_is_unfinished_or_names_a_package_index() -> None:
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False

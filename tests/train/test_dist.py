@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from actcli.errors import ResourceError
-from actcli.train.dist import own_device, start_ranks
+from actcli.errors import ResourceError, UsageError
+from actcli.train.dist import Ranks, own_device, start_ranks
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +34,22 @@ def test_two_processes_have_the_losses_and_the_weights_of_one(tmp_path: Path) ->
         assert b == pytest.approx(a, abs=1e-6)
     for a, b in zip(one["weights"], two["weights"], strict=True):
         assert b == pytest.approx(a, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "available", "expected"),
+    [(1, 64, 100, 64), (1, 64, 10, 10), (2, 64, 11, 10), (3, 6, 100, 6)],
+)
+def test_a_batch_is_shared_equally(count: int, wanted: int, available: int, expected: int) -> None:
+    assert Ranks(0, count).share(wanted, available) == expected
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(UsageError, match="3 processes can't share it") as caught:
+        Ranks(0, 3).share(64, 100)
+    assert caught.value.hint == "--batch-size 66"
+    with pytest.raises(UsageError, match="too few"):
+        Ranks(0, 4).share(64, 3)
 
 
 def test_processes_that_cannot_meet_are_told() -> None:

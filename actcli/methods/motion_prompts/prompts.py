@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from copy import copy
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from actcli.methods.motion_prompts.config import MotionPromptsConfig
 from actcli.methods.motion_prompts.exchange import CrossAttention
@@ -26,6 +28,9 @@ log = logging.getLogger("actcli.methods.motion_prompts")
 
 _START_WORDS: Final = "a video of a person"
 _NOISE: Final = 0.02
+_MOST_KEPT: Final = 256
+"""Prompts whose passes through the text tower are kept for their gradients; of more only one
+learned prompt's at a time, computed again."""
 
 
 def starting_tokens(backbone: Backbone, count: int) -> Tensor:
@@ -107,7 +112,10 @@ class PromptBank(nn.Module):
 
     def encode(self, backbone: Backbone, tokens: LabelTokens) -> Tensor:
         """Every learned prompt with every label through the text tower: [C, K, D], of length 1."""
-        texts = [backbone.encode_tokens(*tokens.with_prompt(prompt)) for prompt in self.prompts()]
+        encode: Any = backbone.encode_tokens
+        if torch.is_grad_enabled() and len(self.bank) * len(tokens.end) > _MOST_KEPT:
+            encode = partial(checkpoint, encode, use_reentrant=False)
+        texts = [encode(*tokens.with_prompt(prompt)) for prompt in self.prompts()]
         return F.normalize(torch.stack(texts, 1).float(), dim=-1)
 
     def mix(self, motion: Tensor) -> Tensor:

@@ -92,6 +92,20 @@ def test_a_bank_that_is_used_evenly_is_the_cheapest(make: Make) -> None:
         assert float(method(batch_of(method))["balance"]) > 5 * even
 
 
+def test_passes_that_are_computed_again_have_the_same_gradients(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for most in (0, 10_000):
+        monkeypatch.setattr("actcli.methods.motion_prompts.prompts._MOST_KEPT", most)
+        method = disturb(make())
+        assert method.bank is not None
+        method(batch_of(method))["match"].backward()
+        found.append(method.bank.bank.grad)
+    assert found[0] is not None
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_classes_of_a_step_are_enough_for_its_loss(make: Make) -> None:
     method = disturb(make())
     batch = batch_of(method)
