@@ -17,88 +17,25 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from actcli.config import SamplingConfig
+from actcli.checkpoint_info import SCHEMA, BackboneRef, CheckpointInfo
 from actcli.errors import ModelError
 from actcli.models.backbone import BackboneSpec
 from actcli.models.weight_file import read_header
 from actcli.registry import METHODS, resolve
-from actcli.types import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from actcli.methods.base import Method
 
-SCHEMA: Final = "actcli.checkpoint/1"
+_FAMILY: Final = "actcli.checkpoint/"
 BEST_NAME: Final = "best.safetensors"
 _KEY: Final = "actcli"
 _METHOD: Final = "method."
-
-
-class _Part(BaseModel):
-    # What a later version of the same schema adds is passed over.
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class BackboneRef(_Part):
-    """The backbone that a checkpoint belongs to."""
-
-    name: str
-    digest: str | None
-    """None where the backbone was not at hand when the file was made, as in imports."""
-    activation: Literal["gelu", "quick_gelu"]
-    embed_dim: int
-    licence: str = "unknown"
-
-
-class SupportClip(_Part):
-    """Where one support clip came from."""
-
-    input: str
-    label: str
-    sha256: str | None = None
-    start_s: float | None = None
-    end_s: float | None = None
-
-
-class CheckpointInfo(_Part):
-    """All that a checkpoint says of itself."""
-
-    method: str
-    config: Mapping[str, Any]
-    """of the method"""
-    backbone: BackboneRef
-    sampling: SamplingConfig
-    transform: Preprocessing
-    precision: str = "fp32"
-    templates: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    prompts: tuple[tuple[str, ...], ...] = ()
-    support: tuple[SupportClip, ...] | None = None
-    """The clips behind the embeddings, in their order; None in a file that is no few-shot file."""
-    compact: bool = False
-    """Whether only prototypes are kept, so that nothing can be added to a class or left out."""
-    text_weight: float | None = None
-    """The share of the words, settled when a compact file was made."""
-    training: Mapping[str, Any] | None = None
-    """What it was trained on, how, and with what result."""
-    calibration: Mapping[str, Any] | None = None
-    versions: Mapping[str, str] = {}
-    created: str = ""
-    digest: str = ""
-
-    @property
-    def is_few_shot(self) -> bool:
-        """Whether the file holds its own classes, as examples."""
-        return self.support is not None
-
-    def stated(self) -> dict[str, Any]:
-        """As the header has it, in plain JSON values."""
-        return {"schema": SCHEMA} | self.model_dump(mode="json")
 
 
 def find_checkpoint(name: str) -> Path | None:
@@ -159,12 +96,14 @@ def _read_stated(path: Path) -> dict[str, Any]:
     try:
         stated: dict[str, Any] = json.loads(header.metadata[_KEY])
         schema = stated["schema"]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path}: not a checkpoint of actcli (its header doesn't say so)",
             hint="a folder of weights is --model local-dir:PATH; other projects' files: "
             "actcli models import",
         ) from error
+    if not isinstance(schema, str) or not schema.startswith(_FAMILY):
+        raise ModelError(f"{path}: not a checkpoint of actcli (got schema {schema!r})")
     if schema != SCHEMA:
         raise ModelError(
             f"{path}: made by a newer actcli (got {schema}, expected {SCHEMA})",
@@ -179,7 +118,8 @@ def _validate(path: Path, stated: Mapping[str, Any]) -> CheckpointInfo:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise ModelError(f"{path}: damaged ({place}: {first['msg']})") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ModelError(f"{path}: damaged ({place + ': ' if place else ''}{said})") from error
 
 
 def _canonical(stated: Mapping[str, Any]) -> str:
@@ -204,6 +144,9 @@ def check_backbone(path: Path, info: CheckpointInfo, spec: BackboneSpec, digest:
                 f"{path}: made for another backbone ({name}: got {got} in {spec.name}, "
                 f"expected {expected})"
             )
+    size, wants = spec.preprocessing.size_px, info.transform.size_px
+    if size != wants:
+        raise ModelError(f"{path}: of {wants} px (got {size} px of {spec.name})")
 
 
 def backbone_ref(spec: BackboneSpec, digest: str | None) -> BackboneRef:
@@ -259,7 +202,13 @@ def build_method(
         if any(name.startswith("backbone.") for name in own):
             backbone.ensure_built()
         found = method.load_state_dict(own, strict=False)
-    except (ValidationError, RuntimeError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(map(str, first["loc"]))
+        raise ModelError(
+            f"{path}: does not fit the method {info.method} ({option}: {first['msg']})"
+        ) from error
+    except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"{path}: does not fit the method {info.method} ({reason})") from error
     missing = [name for name in found.missing_keys if not name.startswith("backbone.")]

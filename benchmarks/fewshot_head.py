@@ -17,7 +17,8 @@ import torch
 from demo_embeddings import Embedded, draw_and_embed
 from fewshot_demo import PAIRS, QUERIES, episode_accuracies
 
-from actcli.checkpoint import CheckpointInfo, backbone_ref, changed_tensors, write_checkpoint
+from actcli.checkpoint import backbone_ref, changed_tensors, write_checkpoint
+from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import SamplingConfig
 from actcli.data.episodes import EpisodeSampler, EpisodeShape
 from actcli.labelled import Episode, Support, TrainingEpisode

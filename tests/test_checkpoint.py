@@ -11,9 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from actcli.checkpoint import (
-    SCHEMA,
-    BackboneRef,
-    CheckpointInfo,
     build_method,
     changed_tensors,
     check_backbone,
@@ -22,6 +19,7 @@ from actcli.checkpoint import (
     read_info,
     write_checkpoint,
 )
+from actcli.checkpoint_info import SCHEMA, BackboneRef, CheckpointInfo
 from actcli.config import SamplingConfig
 from actcli.errors import ModelError, ResourceError
 from actcli.methods.clip_fsar import ClipFsar, ClipFsarConfig

@@ -16,6 +16,7 @@ from typing import Final, Literal, cast, get_args
 
 from actcli.data.inputs import is_remote
 from actcli.data.manifest import Manifest
+from actcli.drafts import draft_of
 from actcli.errors import ResourceError, UsageError, did_you_mean, shorten_list
 from actcli.types import VideoRef
 
@@ -74,16 +75,11 @@ def write_manifest(
     if folder and not os.path.isdir(folder):
         raise UsageError(f"-o {output}: no folder {folder}", hint=f"mkdir -p {folder}")
     text = "".join(list_lines(manifest, chosen, folder))
-    # A link stays a link: what it leads to is replaced.
-    target = Path(os.path.realpath(output))
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(draft, target)
+        with draft_of(Path(output)) as draft:
+            draft.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise ResourceError(f"{output}: cannot be written ({error.strerror or error})") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def list_lines(manifest: Manifest, format: ListFormat, folder: str) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from av.video.stream import VideoStream
 
 from actcli.demo.figures import Which, demo_labels, draw_scene, pair_of
+from actcli.drafts import draft_of
 
 Split: TypeAlias = Literal["support", "query"]
 
@@ -87,20 +87,15 @@ def draw_clip(label: str, seed: int) -> npt.NDArray[np.uint8]:
 
 def write_clip(path: Path, label: str, seed: int) -> None:
     """Draw one clip and write it as an H.264 MP4; a half-written file never has its name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with av.open(str(temporary), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", FRAMES_PER_SECOND, dict(_ENCODER_OPTIONS))
-            assert isinstance(stream, VideoStream)
-            stream.width, stream.height = SIZE
-            stream.pix_fmt = "yuv420p"
-            stream.time_base = Fraction(1, FRAMES_PER_SECOND)
-            for picture in draw_clip(label, seed):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode(None))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with draft_of(path) as draft, av.open(str(draft), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", FRAMES_PER_SECOND, dict(_ENCODER_OPTIONS))
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = Fraction(1, FRAMES_PER_SECOND)
+        for picture in draw_clip(label, seed):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def _num_queries(per_class: int | None) -> int:
@@ -116,9 +111,5 @@ def _manifest(rows: Iterable[tuple[str | int, ...]]) -> str:
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with draft_of(path) as draft:
+        draft.write_text(text, encoding="utf-8", newline="\n")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actcli.checkpoint import SupportClip
+from actcli.checkpoint_info import SupportClip
 from actcli.types import Failure
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ Shape letters: S support clips, C classes, T' frame embeddings per clip, D embed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Final, get_args
@@ -59,12 +60,17 @@ class Estimate:
 
 
 @torch.inference_mode()
-def estimate(method: Method, support: Support, text: Text) -> Estimate:
+def estimate(
+    method: Method, support: Support, text: Text, twins: Sequence[tuple[int, int]] = ()
+) -> Estimate:
     """Leave-one-out on the support of a few-shot task.
 
     The share of the words is that of the whole support: one number, from all clips.
+
+    twins:  pairs of clips that show the same: a clip is tried without any of its twins, for with
+        one of them in its prototype it would only find itself
     """
-    left_out = _LeftOut(method, support, text)
+    left_out = _LeftOut(method, support, text, _groups(len(support.values), twins))
     tried, targets = left_out.tried, left_out.targets
     if not len(tried):
         return Estimate(Share(0, 0), (), (), {})
@@ -83,14 +89,16 @@ def estimate(method: Method, support: Support, text: Text) -> Estimate:
 class _LeftOut:
     """The support with prototypes that each clip had no part in."""
 
-    def __init__(self, method: Method, support: Support, text: Text) -> None:
-        counts = torch.bincount(support.targets, minlength=len(text.labels))
-        self.tried = (counts[support.targets] > 1).nonzero()[:, 0]  # [S']
+    def __init__(self, method: Method, support: Support, text: Text, groups: Tensor) -> None:
+        groups = groups.to(support.targets.device)
+        kinds = torch.unique(torch.stack([support.targets, groups]), dim=1)[0]
+        others = torch.bincount(kinds, minlength=len(text.labels))
+        self.tried = (others[support.targets] > 1).nonzero()[:, 0]  # [S']
         self._values = support.values[self.tried].float()
         self.targets = support.targets[self.tried]
         self._frames = method.query_frames(self._values)
         self._prototypes = method.prototypes(support, text)
-        self._own = method.prototypes_without_each(support, text)[self.tried]
+        self._own = method.prototypes_without_each(support, text, groups)[self.tried]
 
     def scores(self, method: Method) -> Tensor:
         """Probabilities [S', C] of each clip that was tried."""
@@ -109,6 +117,20 @@ class _LeftOut:
                 )
             )
         return torch.cat(parts).float().softmax(-1)
+
+
+def _groups(count: int, twins: Sequence[tuple[int, int]]) -> Tensor:
+    """Clips that show the same have the same number, over any chain of pairs: int64 [S]."""
+    group = list(range(count))
+
+    def first(clip: int) -> int:
+        while group[clip] != clip:
+            clip = group[clip]
+        return clip
+
+    for one, other in twins:
+        group[first(other)] = first(one)
+    return torch.tensor([first(clip) for clip in range(count)])
 
 
 def _share(scores: Tensor, targets: Tensor) -> Share:

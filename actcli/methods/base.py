@@ -145,16 +145,19 @@ class Method(nn.Module):
             means = class_means(self.modulate(values, words[targets]), targets, num_classes)
         return Prototypes(means, text, self.text_weight(support, text))
 
-    def prototypes_without_each(self, support: Support, text: Text) -> Tensor:
+    def prototypes_without_each(
+        self, support: Support, text: Text, groups: Tensor | None = None
+    ) -> Tensor:
         """For each support clip its class's prototype made of the others: [S, T', D].
 
-        NaN for a clip that is the only one of its class.
+        groups:   int64 [S]; clips of one group are left out together
+        returns:  NaN for a clip beside which its class has no other
         """
         num_classes, words = len(text.labels), _mean_prompt(text)[support.targets]
         values, targets = support.values.float(), support.targets
         if self.merges_before:
-            return self.modulate(means_without_each(values, targets, num_classes), words)
-        return means_without_each(self.modulate(values, words), targets, num_classes)
+            return self.modulate(means_without_each(values, targets, num_classes, groups), words)
+        return means_without_each(self.modulate(values, words), targets, num_classes, groups)
 
     def text_weight(self, support: Support, text: Text) -> float:
         """The share of the words: as configured, else half of how far they can be trusted."""

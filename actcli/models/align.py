@@ -33,13 +33,21 @@ def class_means(values: Tensor, targets: Tensor, num_classes: int) -> Tensor:
     return sums / counts
 
 
-def means_without_each(values: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+def means_without_each(
+    values: Tensor, targets: Tensor, num_classes: int, groups: Tensor | None = None
+) -> Tensor:
     """For each clip the mean of the others of its class: [S, ...] -> [S, ...].
 
-    NaN for a clip that is the only one of its class.
+    groups:  int64 [S]; clips of one group show the same and are left out together
+    returns: NaN for a clip beside which its class has no other
     """
     sums, counts = _class_sums(values, targets, num_classes)
-    return (sums[targets] - values) / (counts[targets] - 1)
+    if groups is None:
+        return (sums[targets] - values) / (counts[targets] - 1)
+    # A group within a class, whatever it has elsewhere.
+    _, own = torch.unique(torch.stack([targets, groups]), dim=1, return_inverse=True)
+    own_sums, own_counts = _class_sums(values, own, int(own.max()) + 1)
+    return (sums[targets] - own_sums[own]) / (counts[targets] - own_counts[own])
 
 
 def _class_sums(values: Tensor, targets: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

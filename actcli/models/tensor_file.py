@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from actcli.drafts import draft_of
 from actcli.errors import ModelError, ResourceError
 
 
@@ -35,21 +36,18 @@ def save_tensors(
 
     Raises ResourceError if it can't be written; what stood at `path` is then still there.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # The library's files are for their owner alone, whatever the umask says.
-        draft.touch()
-        mode = draft.stat().st_mode
-        save_file(owned(tensors), draft, {"format": "pt"} | dict(metadata or {}))
-        draft.chmod(mode)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
+        with draft_of(path) as draft:
+            # The library's files are for their owner alone, whatever the umask says.
+            draft.touch()
+            mode = draft.stat().st_mode
+            save_file(owned(tensors), draft, {"format": "pt"} | dict(metadata or {}))
+            draft.chmod(mode)
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
     except (SafetensorError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ResourceError(f"{path}: cannot be written ({reason})") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def owned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -120,7 +120,9 @@ def _parse_header(path: Path, header: bytes) -> tuple[Header, int]:
         shapes = {name: tuple(map(int, entry["shape"])) for name, entry in tensors.items()}
         ends = [int(entry["data_offsets"][1]) for entry in tensors.values()]
         metadata = {str(key): str(text) for key, text in entries.get("__metadata__", {}).items()}
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (
+        ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{path}: not a safetensors file (its header cannot be read: {error})",
             hint=_AGAIN,

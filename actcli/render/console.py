@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -31,6 +31,17 @@ class PipeSafeConsole(Console):
     On stdout a closed pipe is its caller's: nobody wants more results. On stderr it only means
     that nobody reads the messages, so they are dropped and the work goes on.
     """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, or on stderr fall silent where a disk behind it is full."""
+        try:
+            super().print(*objects, **options)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            if not self.stderr:
+                raise
+            self.quiet = True
 
     def on_broken_pipe(self) -> None:
         """Fall silent on stderr, else raise the error that is being handled."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Protocol, TextIO, cast, get_args
 
+from actcli.drafts import draft_of
 from actcli.errors import UsageError, close_names
 from actcli.render.cells import Dialect, columns, format_row, to_cells
 from actcli.render.records import to_json, to_record
@@ -199,11 +200,5 @@ def write_sidecar(path: str | Path, run: Mapping[str, Any]) -> Path | None:
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
     """Write a record as a file of its own; the old one stays whole until the new one is."""
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with storage_errors(str(target)):
-        try:
-            draft.write_text(to_json(record) + "\n", encoding="ascii")
-            os.replace(draft, target)
-        finally:
-            draft.unlink(missing_ok=True)
+    with storage_errors(str(path)), draft_of(Path(path)) as draft:
+        draft.write_text(to_json(record) + "\n", encoding="ascii")

@@ -15,7 +15,7 @@ from actcli.render.records import to_json
 from actcli.types import ModelInfo
 
 if TYPE_CHECKING:
-    from actcli.checkpoint import CheckpointInfo
+    from actcli.checkpoint_info import CheckpointInfo
     from actcli.config import SamplingConfig
 
 MODEL_SCHEMA = "actcli.model/1"

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from actcli.cache import make_key
-from actcli.checkpoint import CheckpointInfo, find_checkpoint
+from actcli.checkpoint import find_checkpoint
+from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import ClassifyConfig, with_options
 from actcli.data.labels import LabelSet, order_pairs
 from actcli.data.prompts import build_prompts, resolve_templates

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from actcli.checkpoint import SupportClip
+from actcli.checkpoint_info import SupportClip
 from actcli.data.labels import LabelSet
 from actcli.data.manifest import read_manifest
 from actcli.errors import InputError, UsageError, shorten_list

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actcli.cache import make_key
-from actcli.checkpoint import SupportClip
+from actcli.checkpoint_info import SupportClip
 from actcli.config import FewShotConfig, with_options
 from actcli.data.labels import LabelSet, order_pairs
 from actcli.data.prompts import build_prompts

@@ -14,7 +14,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from actcli.cache import Cache
-from actcli.checkpoint import BackboneRef, CheckpointInfo, backbone_ref, write_checkpoint
+from actcli.checkpoint import backbone_ref, write_checkpoint
+from actcli.checkpoint_info import BackboneRef, CheckpointInfo
 from actcli.config import SamplingConfig
 from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.models.backbone import BackboneSpec, is_local

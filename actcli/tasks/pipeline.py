@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from actcli.cache import Cache, open_cache
 from actcli.checkpoint import (
-    CheckpointInfo,
     build_method,
     check_backbone,
     find_checkpoint,
     read_checkpoint,
     read_info,
 )
+from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import TaskConfig
 from actcli.errors import ModelError, VideoError
 from actcli.models.backbone import BackboneSpec

@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from actcli.cache import Cache
-from actcli.checkpoint import (
-    BEST_NAME,
-    CheckpointInfo,
-    backbone_ref,
-    changed_tensors,
-    write_checkpoint,
-)
+from actcli.checkpoint import BEST_NAME, backbone_ref, changed_tensors, write_checkpoint
+from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import FinetuneConfig, flat
 from actcli.data.labels import LabelSet
+from actcli.drafts import draft_of
 from actcli.errors import InputError, ResourceError, UsageError
 from actcli.methods.base import Method
 from actcli.tasks.pipeline import Pipeline, Prompts
@@ -66,10 +62,9 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            draft = self.path / f".{RUN_NAME}.{os.getpid()}.tmp"
             stated = {"schema": RUN_SCHEMA, **settings}
-            draft.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
-            os.replace(draft, self.path / RUN_NAME)
+            with draft_of(self.path / RUN_NAME) as draft:
+                draft.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise ResourceError(f"{self.path}: cannot be written ({error.strerror})") from error
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from actcli.checkpoint import CheckpointInfo, find_checkpoint, read_info
+from actcli.checkpoint import find_checkpoint, read_info
+from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import SamplingConfig, TaskConfig
 from actcli.errors import UsageError, did_you_mean
 

@@ -7,16 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from actcli.checkpoint import (
-    CheckpointInfo,
-    backbone_ref,
-    changed_tensors,
-    write_checkpoint,
-)
+from actcli.checkpoint import backbone_ref, changed_tensors, write_checkpoint
+from actcli.checkpoint_info import CheckpointInfo, SupportClip
 from actcli.config import FewShotConfig
 from actcli.eval.report import SupportReport, Twins
 from actcli.eval.support import estimate, find_twins
 from actcli.methods.base import Method
+from actcli.tasks.examples import overlap
 from actcli.tasks.pipeline import Pipeline, Started
 from actcli.tasks.settings import versions
 from actcli.tasks.supports import SupportSet
@@ -36,8 +33,25 @@ def make_report(
     if supports.support is None:
         return report
     support, text = supports.placed(method)
-    twins = _twins(supports, find_twins(support.values))
-    return replace(report, estimate=estimate(method, support, text), twins=twins)
+    pairs = _same_files(supports.clips) | set(find_twins(support.values))
+    return replace(
+        report,
+        estimate=estimate(method, support, text, sorted(pairs)),
+        twins=_twins(supports, sorted(pairs)),
+    )
+
+
+def _same_files(clips: Sequence[SupportClip]) -> set[tuple[int, int]]:
+    """Pairs of examples that are the same part of the same bytes, each with the first of them."""
+    by_file: dict[str, list[int]] = {}
+    pairs = set()
+    for number, clip in enumerate(clips):
+        same = by_file.setdefault(clip.sha256, []) if clip.sha256 else []
+        earlier = next((i for i in same if overlap(clips[i], clip)), None)
+        if earlier is not None:
+            pairs.add((earlier, number))
+        same.append(number)
+    return pairs
 
 
 def _twins(supports: SupportSet, pairs: Sequence[tuple[int, int]]) -> tuple[Twins, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from actcli.checkpoint import CheckpointInfo, SupportClip
+from actcli.checkpoint_info import CheckpointInfo, SupportClip
 from actcli.errors import ModelError, UsageError
 from actcli.labelled import Prototypes, Support
 from actcli.types import FrameEmbeddings, Text
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 _VALUES, _TARGETS, _TEXT, _PROTOTYPES = (
     "support.values", "support.targets", "text.values", "prototypes.values",
 )  # fmt: skip
+
+
+_MOST_PROMPTS = 64
+"""Prompts a class, when classes with other numbers of them meet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +46,8 @@ class SupportSet:
     def prototypes(self, method: Method) -> Prototypes:
         """What queries are compared with."""
         if self.compact is not None:
-            return self.compact
+            wanted = method.config.text_weight
+            return self.compact if wanted is None else replace(self.compact, text_weight=wanted)
         support, text = self.placed(method)
         return method.prototypes(support, text)
 
@@ -90,11 +96,8 @@ class SupportSet:
         base = self if append or not common else self._less(common)
         if base is None:
             return other
-        new = [label for label in other.labels if label not in base.labels]
-        labels = (*base.labels, *new)
-        rows = [other.labels.index(label) for label in new]
-        text = Text(labels, base.text.prompts + tuple(other.text.prompts[c] for c in rows),
-                    _stack_prompts(base.text, other.text, rows))  # fmt: skip
+        rows = [c for c, label in enumerate(other.labels) if label not in base.labels]
+        text = _joined_text(base.text, other.text, rows)
         assert base.support is not None
         assert other.support is not None
         values = [base.support.values.float(), other.support.values.float()]
@@ -105,7 +108,7 @@ class SupportSet:
                 hint=f"--frames {values[0].shape[1]}",
             )
         clips = base.clips + other.clips
-        targets = torch.tensor([labels.index(clip.label) for clip in clips])
+        targets = torch.tensor([text.labels.index(clip.label) for clip in clips])
         return SupportSet(clips, text, Support(torch.cat(values), targets))
 
     def _less(self, labels: Collection[str]) -> SupportSet | None:
@@ -120,14 +123,26 @@ class SupportSet:
             )
 
 
-def _stack_prompts(base: Text, other: Text, rows: Sequence[int]) -> Tensor:
-    if base.values.shape[1] != other.values.shape[1] and rows:
+def _joined_text(base: Text, other: Text, rows: Sequence[int]) -> Text:
+    """The words of both, those of `other` from some of its rows.
+
+    Where one has more prompts a class, all repeat theirs as often as it takes: the mean over the
+    prompts of a class stays what it was.
+    """
+    counts = base.values.shape[1], other.values.shape[1]
+    count = math.lcm(*counts) if rows else counts[0]
+    if count > _MOST_PROMPTS:
         raise UsageError(
-            f"the saved classes have {base.values.shape[1]} prompts each "
-            f"(got {other.values.shape[1]} for the new ones)",
-            hint="use the same --template as before, or none: then it is taken from the file",
+            f"the saved classes have {counts[0]} prompts each and the new ones {counts[1]}",
+            hint="use the same number of prompts as before",
         )
-    return torch.cat([base.values.float(), other.values[list(rows)].float()])
+    values = [base.values.float().repeat(1, count // counts[0], 1)]
+    prompts = [own * (count // counts[0]) for own in base.prompts]
+    if rows:
+        values.append(other.values[list(rows)].float().repeat(1, count // counts[1], 1))
+        prompts += [other.prompts[c] * (count // counts[1]) for c in rows]
+    labels = base.labels + tuple(other.labels[c] for c in rows)
+    return Text(labels, tuple(prompts), torch.cat(values))
 
 
 def make_supports(
@@ -147,12 +162,39 @@ def read_supports(info: CheckpointInfo, tensors: Mapping[str, Tensor]) -> Suppor
     needed = {_TEXT, _PROTOTYPES} if info.compact else {_TEXT, _VALUES, _TARGETS}
     if info.support is None or not needed <= tensors.keys():
         raise ModelError("no few-shot classes in this file", hint="actcli fewshot --support DIR")
+    _check_shapes(info, tensors)
     clips, text = info.support, Text(info.labels, info.prompts, tensors[_TEXT])
     if info.compact:
         weight = info.text_weight or 0.0
         return SupportSet(clips, text, None, Prototypes(tensors[_PROTOTYPES], text, weight))
     support = Support(tensors[_VALUES], tensors[_TARGETS])
-    stated = [info.labels.index(clip.label) for clip in clips if clip.label in info.labels]
+    stated = [info.labels.index(clip.label) for clip in clips]
     if stated != support.targets.tolist() or set(stated) != set(range(len(info.labels))):
         raise ModelError("the classes and the clips of this file contradict each other")
     return SupportSet(clips, text, support)
+
+
+def _check_shapes(info: CheckpointInfo, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelError for tensors that are not what the header makes them."""
+    classes, dim, clips = len(info.labels), info.backbone.embed_dim, len(info.support or ())
+    expected: dict[str, tuple[int | None, ...]] = {
+        _TEXT: (classes, len(info.prompts[0]) if info.prompts else 0, dim),
+        _PROTOTYPES: (classes, None, dim),
+        _VALUES: (clips, None, dim),
+        _TARGETS: (clips,),
+    }
+    for name, shape in expected.items():
+        value = tensors.get(name)
+        if value is None:
+            continue
+        fits = len(value.shape) == len(shape) and all(
+            got > 0 and wanted in (None, got)
+            for got, wanted in zip(value.shape, shape, strict=True)
+        )
+        is_number = value.dtype == torch.int64 if name == _TARGETS else value.is_floating_point()
+        if not (fits and is_number and bool(torch.isfinite(value.float()).all())):
+            raise ModelError(
+                f"{name} of this file is not usable (got {value.dtype} {tuple(value.shape)}, "
+                f"expected finite numbers {tuple(n or 'T' for n in shape)})",
+                hint="make the file anew: actcli fewshot --support DIR --save FILE",
+            )

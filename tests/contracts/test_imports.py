@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2] / "actcli"
 
 # A module's level; a module imports its own package and lower levels only.
 LEVELS = {
-    "errors": 0, "types": 0, "labelled": 0,
-    "config": 1, "registry": 1, "wording": 1, "metrics": 1,
+    "errors": 0, "types": 0, "labelled": 0, "drafts": 0,
+    "config": 1, "registry": 1, "wording": 1, "metrics": 1, "checkpoint_info": 2,
     "video": 2, "data": 2, "models": 2, "demo": 2,
     "methods": 3, "cache": 3,
     "engine": 4, "checkpoint": 4,
@@ -23,6 +23,7 @@ LEVELS = {
 FORBIDDEN = {
     "errors": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "types": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
+    "drafts": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "labelled": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "config": {"torch", "av", "numpy", "rich", "typer", "open_clip"},
     "registry": {"torch", "av", "numpy", "rich", "typer", "open_clip"},
@@ -35,6 +36,7 @@ FORBIDDEN = {
     "methods": {"av", "rich", "typer", "open_clip"},
     "cache": {"av", "torch", "rich", "typer", "open_clip"},
     "engine": {"av", "rich", "typer", "open_clip"},
+    "checkpoint_info": {"av", "torch", "numpy", "rich", "typer", "open_clip"},
     "checkpoint": {"av", "rich", "typer", "open_clip"},
     "train": {"av", "rich", "typer", "open_clip"},
     "eval": {"av", "rich", "typer", "open_clip"},

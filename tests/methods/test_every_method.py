@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from actcli.checkpoint import (
-    CheckpointInfo,
     backbone_ref,
     build_method,
     changed_tensors,
     read_checkpoint,
     write_checkpoint,
 )
+from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import SamplingConfig
 from actcli.labelled import Episode, LabelledEmbeddings, Support, TrainingEpisode
 from actcli.methods.base import Method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actcli.checkpoint import SupportClip
+from actcli.checkpoint_info import SupportClip
 from actcli.errors import VideoError
 from actcli.eval.report import SupportReport, Twins
 from actcli.eval.support import Estimate, Suspect

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from actcli.checkpoint import CheckpointInfo, backbone_ref, changed_tensors, write_checkpoint
+from actcli.checkpoint import backbone_ref, changed_tensors, write_checkpoint
+from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import SamplingConfig
 from actcli.methods.clip_fsar import ClipFsar, ClipFsarConfig
 from actcli.models.backbone import find_backbone
