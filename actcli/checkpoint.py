@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from actcli.checkpoint_info import SCHEMA, BackboneRef, CheckpointInfo
+from actcli.config import first_problem
 from actcli.errors import ModelError
-from actcli.models.backbone import BackboneSpec
+from actcli.models.backbone import BackboneSpec, is_local
 from actcli.models.weight_file import read_header
 from actcli.registry import METHODS, resolve
 
@@ -36,6 +37,7 @@ _FAMILY: Final = "actcli.checkpoint/"
 BEST_NAME: Final = "best.safetensors"
 _KEY: Final = "actcli"
 _METHOD: Final = "method."
+_NO_CONTENT: Final = ("digest", "content", "created", "versions", "training")
 
 
 def find_checkpoint(name: str) -> Path | None:
@@ -86,6 +88,7 @@ def write_checkpoint(path: Path, info: CheckpointInfo, tensors: Mapping[str, Ten
     from actcli.models.tensor_file import digest_of, owned, save_tensors
 
     kept, stated = owned(tensors), info.stated()
+    stated["content"] = digest_of(kept, _canonical(stated, _NO_CONTENT))
     stated["digest"] = digest_of(kept, _canonical(stated))
     save_tensors(path, kept, {_KEY: json.dumps(stated, sort_keys=True)})
 
@@ -116,15 +119,12 @@ def _validate(path: Path, stated: Mapping[str, Any]) -> CheckpointInfo:
     try:
         return CheckpointInfo.model_validate(stated)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise ModelError(f"{path}: damaged ({place + ': ' if place else ''}{said})") from error
+        raise ModelError(f"{path}: damaged ({first_problem(error)})") from error
 
 
-def _canonical(stated: Mapping[str, Any]) -> str:
-    """What the digest covers besides tensors."""
-    covered = {key: value for key, value in stated.items() if key != "digest"}
+def _canonical(stated: Mapping[str, Any], without: Collection[str] = ("digest",)) -> str:
+    """What a digest covers besides tensors."""
+    covered = {key: value for key, value in stated.items() if key not in without}
     return json.dumps(covered, sort_keys=True, separators=(",", ":"))
 
 
@@ -135,7 +135,7 @@ def check_backbone(path: Path, info: CheckpointInfo, spec: BackboneSpec, digest:
         raise ModelError(
             f"{path}: made with another backbone (got {spec.name}, {digest[:12]}…; "
             f"expected {wanted.name}, {str(wanted.digest)[:12]}…)",
-            hint=f"--backbone names where the right one is: actcli models show {wanted.name}",
+            hint=_where(wanted.name),
         )
     for name in ("embed_dim", "activation"):
         got, expected = getattr(spec, name), getattr(wanted, name)
@@ -147,6 +147,18 @@ def check_backbone(path: Path, info: CheckpointInfo, spec: BackboneSpec, digest:
     size, wants = spec.preprocessing.size_px, info.transform.size_px
     if size != wants:
         raise ModelError(f"{path}: of {wants} px (got {size} px of {spec.name})")
+
+
+def _where(backbone: str) -> str:
+    if is_local(backbone):
+        return "--backbone local-dir:FOLDER says where its weights are now"
+    return f"leave --backbone out; actcli models show {backbone}"
+
+
+def missing_backbone(path: Path, info: CheckpointInfo, error: ModelError) -> ModelError:
+    """The error of a backbone that can't be had, told with the checkpoint that needs it."""
+    hint = _where(info.backbone.name) if is_local(info.backbone.name) else error.hint
+    return ModelError(f"{path}: its backbone: {error.message}", hint=hint)
 
 
 def backbone_ref(spec: BackboneSpec, digest: str | None) -> BackboneRef:
@@ -203,10 +215,8 @@ def build_method(
             backbone.ensure_built()
         found = method.load_state_dict(own, strict=False)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = ".".join(map(str, first["loc"]))
         raise ModelError(
-            f"{path}: does not fit the method {info.method} ({option}: {first['msg']})"
+            f"{path}: does not fit the method {info.method} ({first_problem(error)})"
         ) from error
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()

@@ -63,7 +63,10 @@ class CheckpointInfo(_Part):
     calibration: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = {}
     created: str = ""
+    content: str = ""
+    """Digest of what decides scores: all but when and by which versions it was made."""
     digest: str = ""
+    """Of everything else in the file."""
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

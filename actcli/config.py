@@ -207,3 +207,10 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that a validation says, with its place."""
+    first = error.errors()[0]
+    place, said = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}" if place else str(said)

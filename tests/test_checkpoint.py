@@ -19,7 +19,7 @@ from actcli.checkpoint import (
     read_info,
     write_checkpoint,
 )
-from actcli.checkpoint_info import SCHEMA, BackboneRef, CheckpointInfo
+from actcli.checkpoint_info import SCHEMA, BackboneRef, CheckpointInfo, SupportClip
 from actcli.config import SamplingConfig
 from actcli.errors import ModelError, ResourceError
 from actcli.methods.clip_fsar import ClipFsar, ClipFsarConfig
@@ -57,7 +57,7 @@ def file(method: ClipFsar, tmp_path: Path) -> Path:
 
 def test_what_was_written_is_read(file: Path, method: ClipFsar) -> None:
     info, tensors = read_checkpoint(file)
-    assert info.model_copy(update={"digest": ""}) == info_of(method)
+    assert info.model_copy(update={"digest": "", "content": ""}) == info_of(method)
     assert read_info(file) == info
     rebuilt = build_method(file, info, tensors, method.backbone)
     assert rebuilt.config == method.config
@@ -112,6 +112,39 @@ def test_a_changed_number_of_the_config_is_noticed(file: Path) -> None:
     save_file(load_file(file), file, {"actcli": json.dumps(stated)})
     with pytest.raises(ModelError, match="changed or damaged"):
         read_checkpoint(file)
+
+
+def test_the_content_is_the_same_whenever_it_was_made(method: ClipFsar, tmp_path: Path) -> None:
+    def content(changes: dict[str, Any]) -> str:
+        path = tmp_path / "a.safetensors"
+        write_checkpoint(path, info_of(method, **changes), changed_tensors(method))
+        return read_info(path).content
+
+    now = content({"created": "now"})
+    assert content({"created": "then", "training": {"epochs": 2}}) == now
+    assert content({"created": "now", "templates": ("a clip of {}",)}) != now
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labels": ("run", "run"), "prompts": (("a",), ("b",))}, "labels"),
+        ({"labels": ("run", ""), "prompts": (("a",), ("b",))}, "labels"),
+        ({"labels": ("run",)}, "prompts"),
+        ({"labels": ("run", "jump"), "prompts": (("a",), ("b", "c"))}, "prompts"),
+        ({"templates": ("no slot",)}, "templates"),
+        ({"support": (SupportClip(input="a", label="walk"),)}, "support"),
+        ({"text_weight": 1.5}, "text_weight"),
+        ({"compact": True}, "compact"),
+    ],
+)  # fmt: skip
+def test_a_header_that_contradicts_itself_is_refused(
+    method: ClipFsar, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    path, info = tmp_path / "a.safetensors", info_of(method).model_copy(update=changes)
+    write_checkpoint(path, info, changed_tensors(method))
+    with pytest.raises(ModelError, match=f"damaged.*{said}"):
+        read_info(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])

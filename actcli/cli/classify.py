@@ -89,18 +89,23 @@ def command(
         raise UsageError("VIDEO: missing", hint='actcli classify clip.mp4 --labels "run,jump"')
     streams.refuse_both(ctx, flags, "labels", "labels_file")
     streams.check_streams(ctx, flags)
+    streams.refuse_same_file(flags, reads=("labels_file",))
     console = opt.start_messages(quiet=bool(flags["quiet"]), verbose=bool(flags["verbose"]))
     from actcli.cli.session import Session
     from actcli.tasks.classify import Classification
 
     labels_given, config = _labels(flags), _config(ctx, flags)
-    Session(
-        flags,
-        config,
-        console,
-        _against(labels_given, config),
-        lambda report: Classification(labels_given, config, report),
-    ).run()
+
+    def make_task(view: Any) -> Classification:
+        task = Classification(labels_given, config, view)
+        if flags["template"] and task.is_few_shot:
+            raise UsageError(
+                f"--template: the words of {config.model} are in the file",
+                hint="make it anew: actcli fewshot --support DIR --template ... --save FILE",
+            )
+        return task
+
+    Session(flags, config, console, _against(labels_given, config), make_task).run()
 
 
 def _against(labels: LabelSet | None, config: ClassifyConfig) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -171,8 +172,11 @@ def command(
 
 def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
     streams.check_streams(ctx, flags)
-    if not flags["support"] and not (flags["update"] and flags["drop"]):
-        raise UsageError("--support: missing", hint="actcli fewshot clip.mp4 --support examples/")
+    if not flags["support"] and not flags["update"]:
+        hint = "actcli fewshot clip.mp4 --support examples/"
+        if flags["model"].endswith(".safetensors"):
+            hint += f"; a file of classes: actcli classify clip.mp4 --model {flags['model']}"
+        raise UsageError("--support: missing", hint=hint)
     if flags["update"]:
         if opt.is_typed(ctx, "model"):
             raise UsageError("--update: contradicts --model, for the file names its model")
@@ -184,6 +188,9 @@ def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
         raise UsageError("--compact: goes with --save FILE")
     if flags["output"] and not (flags["videos"] or flags["stdin_video"]):
         raise UsageError("-o: there are no videos to write results of", hint="or --save FILE?")
+    streams.refuse_same_file(
+        flags, reads=("support", "labels_file", "update"), writes=("save", "report")
+    )
     from actcli.render.sinks import check_output
 
     for name, suffix in (("save", ".safetensors"), ("report", ".json")):
@@ -229,7 +236,10 @@ def _examples(flags: dict[str, Any], names: LabelSet | None) -> tuple[VideoRef, 
     if not flags["support"]:
         return ()
     own = None if names is None else names.names
-    return read_support(flags["support"], root=flags["root"], split=flags["split"], names=own)
+    glob = flags["glob"] if os.path.isdir(flags["support"]) else None
+    return read_support(
+        flags["support"], root=flags["root"], split=flags["split"], names=own, glob=glob
+    )
 
 
 def _tell(found: SupportReport, task: FewShot, console: Console, flags: dict[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from typing import Annotated, Any
 
@@ -101,3 +102,28 @@ def refuse_both(ctx: typer.Context, flags: dict[str, Any], one: str, other: str)
     if len(typed) == 2:
         raise UsageError(f"{flag_of(one)}: contradicts {flag_of(other)}")
     flags[other if one in typed or not typed else one] = None
+
+
+def refuse_same_file(
+    flags: dict[str, Any], *, reads: Sequence[str] = (), writes: Sequence[str] = ()
+) -> None:
+    """Raise UsageError if a file would be written over that another flag reads or writes.
+
+    reads, writes:  flags that name files, besides `-o` with its sidecar and the videos
+    """
+    from actcli.render.files import sidecar_path
+
+    written = [(flag_of(flag), flags[flag]) for flag in ("output", *writes) if flags[flag]]
+    if os.path.basename(flags["output"] or ""):
+        written.append(("the run record of --output", str(sidecar_path(flags["output"]))))
+    others = [(flag_of(flag), flags[flag]) for flag in reads if flags[flag]]
+    others += [("VIDEO", video) for video in flags["videos"] or () if video != "-"]
+    taken: dict[str, str] = {}
+    for flag, path in written:
+        other = taken.setdefault(os.path.realpath(path), flag)
+        if other != flag:
+            raise UsageError(f"{flag}: is the file of {other} too ({path})")
+    for flag, path in others if taken else ():
+        other = taken.get(os.path.realpath(path), flag)
+        if {flag, other} not in ({flag}, {"--save", "--update"}):
+            raise UsageError(f"{other}: would be written over the file of {flag} ({path})")

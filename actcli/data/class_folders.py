@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 from typing import Final
@@ -9,6 +10,8 @@ from typing import Final
 from actcli.data.rows import Row
 from actcli.data.walk import find_videos, is_folder, natural_key
 from actcli.errors import InputError, ManifestError, shorten_list
+
+log = logging.getLogger("actcli.data.class_folders")
 
 SPLIT_FOLDERS: Final = frozenset({"train", "val", "validation", "test", "support", "query"})
 
@@ -25,6 +28,7 @@ def read_folders(top: str, *, glob: str | None = None) -> tuple[list[Row], tuple
     prefix = os.path.join(top, "")
     rows = []
     stray = []
+    below: dict[str, set[str]] = {}
     for path in find_videos(top, glob=glob):
         if path == top:  # that is how it says it can't be read
             raise InputError(f"{top}: the folder cannot be read")
@@ -36,12 +40,14 @@ def read_folders(top: str, *, glob: str | None = None) -> tuple[list[Row], tuple
         else:
             place = os.path.join(top, split or "", parts[0])
             rows.append(Row(place, 0, path, parts[0], split=split))
+            below.setdefault(parts[0], set()).add(parts[1] if len(parts) > 2 else "")
     if stray:
         raise ManifestError(
             f"{top}: {len(stray)} videos lie in no folder: {shorten_list(stray)} "
             "(expected a folder per label)",
             hint=f"mkdir {shlex.quote(os.path.join(top, 'LABEL'))}, and move them there",
         )
+    _warn_of_depth(top, below)
     tops = [os.path.join(top, split) for split in splits] or [top]
     seen = {row.label for row in rows}
     empty = dict.fromkeys(name for folder in tops for name in _folders(folder) if name not in seen)
@@ -51,6 +57,19 @@ def read_folders(top: str, *, glob: str | None = None) -> tuple[list[Row], tuple
             hint="--glob PATTERN chooses files by name instead of by suffix",
         )
     return rows, tuple(empty)
+
+
+def _warn_of_depth(top: str, below: dict[str, set[str]]) -> None:
+    """Folders such as day1/run and day2/run are not labelled by what was filmed.
+
+    below:  label -> names of the folders in it; "" for videos of its own
+    """
+    shared = set.intersection(*below.values()) if len(below) > 1 else set()
+    if shared and not any("" in names for names in below.values()):
+        log.warning(
+            "%s: the labels are %s, the folders on top; each has the same folders in it (%s)",
+            top, shorten_list(below), shorten_list(sorted(shared)),
+        )  # fmt: skip
 
 
 def _split_folders(top: str) -> list[str]:

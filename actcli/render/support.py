@@ -35,7 +35,7 @@ def support_lines(report: SupportReport) -> Iterator[str]:
     for failure in report.failures:
         yield f"left out: {failure.ref.id}: {failure.error.message}"
     for what, labels in report.changed.items():
-        yield f"{what}: {', '.join(labels)}"
+        yield f"{what}: {_listed(labels)}"
     counts = sorted(set(report.counts.values()))
     each = f"{counts[0]} each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} each"
     yield (

@@ -18,6 +18,7 @@ from actcli.data.labels import LabelSet, order_pairs
 from actcli.data.prompts import build_prompts, resolve_templates
 from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.models.backbone import BackboneSpec
+from actcli.tasks.examples import KnownExamples
 from actcli.tasks.pipeline import Pipeline, Prompts, Started
 from actcli.tasks.scoring import Scorer, by_examples, by_words, predict
 from actcli.types import Failure, Prediction, Run, VideoRef
@@ -96,17 +97,15 @@ class Classification:
         with self._pipeline.start() as started:
             embeddings = started.engine.embed(refs)
             scorer = self._scorer(started)
+            method, top = started.method.name, self.config.top
+            clips = None if self._info is None else self._info.support
+            examples = KnownExamples(clips or (), self._pipeline.cache)
             for result in embeddings:
                 if isinstance(result, Failure):
                     yield self._pipeline.failure(result)
-                else:
-                    yield predict(
-                        result,
-                        scorer,
-                        method=started.method.name,
-                        model=self.model_name,
-                        top=self.config.top,
-                    )
+                    continue
+                found = predict(result, scorer, method=method, model=self.model_name, top=top)
+                yield examples.say(found)
 
     def _scorer(self, started: Started) -> Scorer:
         method = started.method

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from actcli.checkpoint_info import SupportClip
+from actcli.cache import Cache
+from actcli.checkpoint_info import CheckpointInfo, SupportClip
+from actcli.config import SamplingConfig
 from actcli.data.labels import LabelSet
 from actcli.data.manifest import read_manifest
-from actcli.errors import InputError, UsageError, shorten_list
-from actcli.types import VideoRef
+from actcli.errors import InputError, UsageError, flag_of, shorten_list
+from actcli.types import Prediction, VideoRef
+
+log = logging.getLogger("actcli.tasks.examples")
 
 Use = Literal["support", "train", "val"]
 _SPLITS: Final[dict[Use, tuple[str, ...]]] = {
@@ -33,14 +39,59 @@ class Change:
     compact: bool = False
     """Save prototypes only."""
 
+    def check_save(self) -> None:
+        """Raise UsageError if nothing can be saved where it says, before anything is computed."""
+        if self.save is None:
+            return
+        if not self.save.endswith(".safetensors"):
+            raise UsageError(f"--save {self.save}: the name must end in .safetensors")
+        folder = os.path.dirname(self.save) or "."
+        if not os.path.isdir(folder):
+            raise UsageError(f"--save {self.save}: no such folder ({folder})")
 
-def by_content(clips: Iterable[SupportClip]) -> dict[str, list[SupportClip]]:
-    """The examples of each file, by the digest of its bytes."""
-    by_content: dict[str, list[SupportClip]] = {}
-    for clip in clips:
-        if clip.sha256 is not None:
-            by_content.setdefault(clip.sha256, []).append(clip)
-    return by_content
+
+class KnownExamples:
+    """The clips behind classes, found again by content, whatever their names."""
+
+    def __init__(self, clips: Iterable[SupportClip], cache: Cache) -> None:
+        self._cache = cache
+        self._by_content: dict[str, list[SupportClip]] = {}
+        for clip in clips:
+            if clip.sha256 is not None:
+                self._by_content.setdefault(clip.sha256, []).append(clip)
+
+    def has(self, ref: VideoRef) -> bool:
+        """Whether the same part of the same file is there, with the same label."""
+        own = clip_of(ref, self._cache)
+        return own in [
+            clip.model_copy(update={"input": own.input}) for clip in self._same_file(own)
+        ]
+
+    def say(self, found: Prediction) -> Prediction:
+        """The prediction, with a warning if its video is one of the examples."""
+        if not self._by_content:
+            return found
+        own = clip_of(found.ref, self._cache)
+        same = [clip for clip in self._same_file(own) if overlap(clip, own)]
+        if not same:
+            return found
+        said = f'is also an example of "{same[0].label}" ({same[0].input}): its score means little'
+        return replace(found, warnings=(*found.warnings, said))
+
+    def _same_file(self, clip: SupportClip) -> list[SupportClip]:
+        return self._by_content.get(clip.sha256 or "", [])
+
+
+def clip_of(ref: VideoRef, cache: Cache) -> SupportClip:
+    """An example as a few-shot file names it."""
+    try:
+        digest = cache.file_digest(ref.path).hex()
+    except (OSError, ValueError):
+        digest = None  # the decoder will say what is wrong with it
+    return SupportClip(
+        input=ref.id, label=ref.label or "", sha256=digest,
+        start_s=ref.start_s, end_s=ref.end_s,
+    )  # fmt: skip
 
 
 def overlap(one: SupportClip, other: SupportClip) -> bool:
@@ -56,8 +107,12 @@ def spelled_as(known: Sequence[str], support: Sequence[VideoRef]) -> list[VideoR
     names = LabelSet(tuple(known), source="the saved classes") if known else None
     spelled = []
     for ref in support:
-        if not ref.label:
-            raise UsageError(f"--support: {ref.id} has no label")
+        if not isinstance(ref, VideoRef) or not ref.label:
+            named = ref.id if isinstance(ref, VideoRef) else repr(ref)
+            raise UsageError(
+                f"--support: {named} has no label",
+                hint='in Python: VideoRef("clip.mp4", label="run"), or a folder of folders',
+            )
         place = None if names is None else names.find(ref.label)
         label = ref.label if names is None or place is None else names[place]
         spelled.append(replace(ref, label=label))
@@ -96,21 +151,56 @@ def with_prompts(labels: tuple[str, ...], names: LabelSet | None) -> LabelSet:
         return LabelSet(labels, source="--support")
     known = LabelSet(labels, source="--support")
     own: list[tuple[str, ...]] = [()] * len(labels)
+    strange = []
     for name, prompts in zip(names.names, names.prompts, strict=True):
-        if prompts:
-            own[known.index(name)] = prompts
+        place = known.find(name)
+        if prompts and place is None:
+            strange.append(name)
+        elif place is not None:
+            own[place] = prompts
+    if strange:
+        log.warning("prompts of labels without new examples are not used: %s",
+                    shorten_list(strange))  # fmt: skip
     return LabelSet(labels, tuple(own), source="--support")
 
 
+def check_update(
+    model: str, info: CheckpointInfo, sampling: SamplingConfig, change: Change,
+    names: LabelSet | None,
+) -> None:  # fmt: skip
+    """Raise UsageError for settings that would mix clips of two kinds in one saved file."""
+    for name, made in info.sampling.model_dump().items():
+        got = getattr(sampling, name)
+        if got != made:
+            flag = flag_of(name)
+            raise UsageError(
+                f"{flag}: the examples of {model} were made with {made} (got {got})",
+                hint=f"leave {flag} out, or make the file anew from all examples",
+            )
+    if change.append and names is not None:
+        saved = LabelSet(info.labels, source=model)
+        own = zip(names.names, names.prompts, strict=True)
+        if common := [name for name, prompts in own if prompts and saved.find(name) is not None]:
+            raise UsageError(
+                f"--labels-file: {shorten_list(common)} have their words in {model} already, "
+                "and --append keeps those",
+                hint="without --append the class is replaced, words and all",
+            )
+
+
 def changes(
-    before: Sequence[str], new: Sequence[str], change: Change
+    before: Sequence[str], new: Sequence[str], change: Change, already: tuple[str, ...] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """What an update does to which classes, in words."""
+    """What an update does to which classes, in words.
+
+    already:  inputs that were not appended, for they are examples already
+    """
     if not before:
         return {}
     common = tuple(label for label in new if label in before and label not in change.drop)
     done = {
         "dropped": change.drop,
+        "there already": already,
         "appended to" if change.append else "replaced": common,
         "added": tuple(label for label in new if label not in common),
     }
@@ -123,9 +213,10 @@ def read_support(
     root: str | None = None,
     split: str | None = None,
     names: Sequence[str] | None = None,
+    glob: str | None = None,
 ) -> tuple[VideoRef, ...]:
     """The examples that a folder or a list holds; raises as `read_labelled`."""
-    return read_labelled(path, use="support", root=root, split=split, names=names)
+    return read_labelled(path, use="support", root=root, split=split, names=names, glob=glob)
 
 
 def read_labelled(
@@ -135,12 +226,13 @@ def read_labelled(
     root: str | None = None,
     split: str | None = None,
     names: Sequence[str] | None = None,
+    glob: str | None = None,
 ) -> tuple[VideoRef, ...]:
     """The labelled videos of a folder or a list; of a list with splits those for a use.
 
     Raises InputError for a label without any, UsageError where a list leaves open which are meant.
     """
-    found = read_manifest(path, root=root, split=split, names=names)
+    found = read_manifest(path, root=root, split=split, names=names, glob=glob)
     if found.empty:
         raise InputError(
             f"{path}: no videos for {shorten_list(found.empty)}",
@@ -154,6 +246,7 @@ def read_labelled(
             f"{path}: which rows are for {use}? (it has the splits {shorten_list(found.splits)})",
             hint=f"--{'val-' if use == 'val' else ''}split {found.splits[0]}",
         )
+    log.info("%s: the rows of the split %s", path, chosen)
     rows = zip(found.refs, found.ref_splits, strict=True)
     return tuple(ref for ref, name in rows if name == chosen)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actcli.cache import make_key
-from actcli.checkpoint_info import SupportClip
+from actcli.checkpoint_info import CheckpointInfo, SupportClip
 from actcli.config import FewShotConfig, with_options
 from actcli.data.labels import LabelSet, order_pairs
 from actcli.data.prompts import build_prompts
@@ -19,10 +19,11 @@ from actcli.errors import InputError, ModelError, UsageError, shorten_list
 from actcli.tasks.classify import VideoPath, as_refs, warn_of_figures, with_templates
 from actcli.tasks.examples import (
     Change,
-    by_content,
+    KnownExamples,
     changes,
+    check_update,
     choice,
-    overlap,
+    clip_of,
     read_support,
     spelled_as,
     with_prompts,
@@ -60,18 +61,41 @@ class FewShot:
         report: DownloadReport | None = None,
     ) -> None:
         self.change = change or Change()
+        self.change.check_save()
         self._pipeline = Pipeline(
             config, exact=True, report=report, options=config.method_options()
         )
         self.config, self._info = self._pipeline.config, self._pipeline.info
         self._check_model()
-        known = self._info.labels if self._info is not None and self.change.update else ()
+        base = self._base
+        known = () if base is None else base.labels
         self._support = spelled_as(known, support)
+        self._already: tuple[str, ...] = ()
+        self._used: dict[str, Any] = {}
+        if base is not None:
+            check_update(self.config.model, base, self.config.sampling, self.change, names)
+            if self.change.append and not base.compact:
+                self._leave_out_known(base)
         seen = tuple(dict.fromkeys(ref.label or "" for ref in self._support))
         self._new = with_prompts(seen, names) if seen else None
         kept = without(known, self.change.drop)
         self.labels = choice((*kept, *(label for label in seen if label not in kept)))
         self._warn_of_limits()
+
+    @property
+    def _base(self) -> CheckpointInfo | None:
+        """The file that is updated."""
+        return self._info if self.change.update else None
+
+    def _leave_out_known(self, base: CheckpointInfo) -> None:
+        """An example that is appended twice would count twice."""
+        kept = without(base.labels, self.change.drop)
+        clips = [clip for clip in base.support or () if clip.label in kept]
+        saved = KnownExamples(clips, self._pipeline.cache)
+        known = [saved.has(ref) for ref in self._support]
+        pairs = list(zip(self._support, known, strict=True))
+        self._already = tuple(ref.id for ref, is_known in pairs if is_known)
+        self._support = [ref for ref, is_known in pairs if not is_known]
 
     def _check_model(self) -> None:
         model, info = self.config.model, self._info
@@ -113,7 +137,7 @@ class FewShot:
     @property
     def fingerprint(self) -> str:
         """Digest of all that decides the scores, the queries apart."""
-        clips = [clip.model_dump() for clip in map(self._clip, self._support)]
+        clips = [self._clip(ref).model_dump() for ref in self._support]
         parts = {"labels": list(self.labels), "prompts": self.prompts, "support": clips}
         change = [self.change.append, list(self.change.drop)]
         return make_key(self._pipeline.identity() | parts | {"change": change}).hex()
@@ -121,7 +145,7 @@ class FewShot:
     def run(self) -> Run:
         """The conditions of this run, as they stand now."""
         run = self._pipeline.run_record("fewshot", self.fingerprint, self.labels, self.prompts)
-        run.notes["support_clips"] = len(self._support)
+        run.notes.update(self._used, support_clips=len(self._support))
         return run
 
     def stream(self, refs: Iterable[VideoRef]) -> Iterator[SupportReport | Prediction | Failure]:
@@ -137,15 +161,20 @@ class FewShot:
             videos, failures = self._gather(islice(results, len(self._support)))
             supports = self._supports(started, videos)
             yield self._conclude(started, supports, failures)
-            scorer = by_examples(started.method, supports.prototypes(started.method))
+            prototypes = supports.prototypes(started.method)
+            self._used = {
+                "matcher": started.method.config.matcher,
+                "text_weight": round(prototypes.text_weight, 6),
+            }
+            scorer = by_examples(started.method, prototypes)
             method, top = started.method.name, self.config.top
-            examples = by_content(supports.clips)
+            examples = KnownExamples(supports.clips, self._pipeline.cache)
             for result in results:
                 if isinstance(result, Failure):
                     yield self._pipeline.failure(result)
                     continue
                 found = predict(result, scorer, method=method, model=self.model_name, top=top)
-                yield self._say_if_example(found, examples)
+                yield examples.say(found)
 
     def _gather(
         self, results: Iterable[FrameEmbeddings | Failure]
@@ -155,8 +184,10 @@ class FewShot:
         for result in results:
             if isinstance(result, Failure):
                 failures.append(self._pipeline.failure(result))
-            else:
-                videos.append(result)
+                continue
+            videos.append(result)
+            for warning in result.warnings:
+                log.warning("%s: %s", result.ref.id, warning)
         lost = set(self._new or ()) - {video.ref.label for video in videos}
         if lost:
             which = "no example" if lost == set(self._new or ()) else "a class has no example"
@@ -175,10 +206,16 @@ class FewShot:
         if self._new is not None:
             text = started.embed_text(self._new, self.prompts)
             new = make_supports([self._clip(video.ref) for video in videos], videos, text)
-        if self._info is None or not self.change.update:
+        if self._base is None:
             assert new is not None, "without a file there are examples"
             return new
-        base = read_supports(self._info, started.tensors)
+        if new is not None and started.precision != self._base.precision:
+            raise UsageError(
+                f"--precision: the examples of {self.config.model} were made in "
+                f"{self._base.precision} (got {started.precision})",
+                hint=f"--precision {self._base.precision}",
+            )
+        base = read_supports(self._base, started.tensors)
         if self.change.drop:
             base = base.only(without(base.labels, self.change.drop))
         return base if new is None else base.joined(new, append=self.change.append)
@@ -191,33 +228,15 @@ class FewShot:
         if self.change.save is not None:
             path, compact = Path(self.change.save), self.change.compact
             save_supports(path, self._pipeline, started, supports, compact=compact)
-        before = self._info.labels if self._info is not None and self.change.update else ()
+        before = () if self._base is None else self._base.labels
         report = make_report(self.model_name, started.method, supports, failures)
         return replace(
             report, saved=self.change.save,
-            changed=changes(before, tuple(self._new or ()), self.change),
+            changed=changes(before, tuple(self._new or ()), self.change, self._already),
         )  # fmt: skip
 
     def _clip(self, ref: VideoRef) -> SupportClip:
-        try:
-            digest = self._pipeline.cache.file_digest(ref.path).hex()
-        except (OSError, ValueError):
-            digest = None  # the decoder will say what is wrong with it
-        return SupportClip(
-            input=ref.id, label=ref.label or "", sha256=digest,
-            start_s=ref.start_s, end_s=ref.end_s,
-        )  # fmt: skip
-
-    def _say_if_example(
-        self, found: Prediction, examples: Mapping[str, Sequence[SupportClip]]
-    ) -> Prediction:
-        """Warn of a query that is one of the examples: by content, whatever its name."""
-        own = self._clip(found.ref)
-        same = [clip for clip in examples.get(own.sha256 or "", ()) if overlap(clip, own)]
-        if not same:
-            return found
-        said = f'is also an example of "{same[0].label}" ({same[0].input}): its score means little'
-        return replace(found, warnings=(*found.warnings, said))
+        return clip_of(ref, self._pipeline.cache)
 
 
 def fewshot(

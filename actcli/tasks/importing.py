@@ -13,10 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from actcli.cache import Cache
 from actcli.checkpoint import backbone_ref, write_checkpoint
 from actcli.checkpoint_info import BackboneRef, CheckpointInfo
-from actcli.config import SamplingConfig
+from actcli.config import SamplingConfig, first_problem
 from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.models.backbone import BackboneSpec, is_local
 from actcli.models.catalog import find_entry
@@ -66,6 +68,7 @@ def import_file(file: str, output: str, *, architecture: str = "") -> Path:
         raise UsageError(f"{target}: exists already", hint="name a new file with --output")
     settings = _settings(source, content)
     info, tensors = convert_clip_fsar(source, state, settings, architecture)
+    _check_numbers(source, tensors)
     write_checkpoint(target, info, tensors)
     return target
 
@@ -82,27 +85,46 @@ def convert_clip_fsar(
     """
     from actcli.methods.clip_fsar import ClipFsar, reference_config
 
-    config = reference_config(state, settings.get("TRAIN", {}))
     ref, model_cfg = _base(base or _default_base(source, state))
-    ours = ClipFsar.from_reference(state)
-    _check_keys(source, ours, state, _expected(model_cfg, config, ref.embed_dim))
     data, test = settings.get("DATA", {}), settings.get("TEST", {})
-    info = CheckpointInfo(
-        method=ClipFsar.name,
-        config=config.model_dump(mode="json"),
-        backbone=ref,
-        sampling=SamplingConfig(
-            num_frames=int(data.get("NUM_INPUT_FRAMES") or 8),
-            scheme="clip-fsar",
-            rate=int(data.get("SAMPLING_RATE") or 50),
-        ),
-        transform=_transform(data),
-        templates=(str(test.get("PROMPT") or _TEMPLATE),),
-        training={"imported_from": source.name, "sha256": _digest(source)},
-        versions=versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    try:
+        config = reference_config(state, settings.get("TRAIN", {}))
+        info = CheckpointInfo(
+            method=ClipFsar.name,
+            config=config.model_dump(mode="json"),
+            backbone=ref,
+            sampling=SamplingConfig(
+                num_frames=int(data.get("NUM_INPUT_FRAMES") or 8),
+                scheme="clip-fsar",
+                rate=int(data.get("SAMPLING_RATE") or 50),
+            ),
+            transform=_transform(data),
+            templates=(str(test.get("PROMPT") or _TEMPLATE),),
+            training={"imported_from": source.name, "sha256": _digest(source)},
+            versions=versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+    except (ValueError, TypeError) as error:
+        reason = first_problem(error) if isinstance(error, ValidationError) else error
+        raise ModelError(f"{source}: its config makes no sense ({reason})") from error
+    try:
+        ours = ClipFsar.from_reference(state)
+    except ModelError as error:
+        raise ModelError(f"{source}: {error.message}", hint=error.hint) from error
+    _check_keys(source, ours, state, _expected(model_cfg, config, ref.embed_dim))
     return info, {f"method.{name}": value for name, value in ours.items()}
+
+
+def _check_numbers(source: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelError for weights that nothing can be computed with."""
+    for name, value in tensors.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if not (value.is_floating_point() and bool(value.isfinite().all())):
+            raise ModelError(
+                f"{source}: {name} holds no usable weights ({value.dtype}; expected finite "
+                "floating-point numbers)"
+            )
 
 
 def _settings(source: Path, content: Any) -> dict[str, Any]:
@@ -112,7 +134,7 @@ def _settings(source: Path, content: Any) -> dict[str, Any]:
         return {}
     try:
         settings = json.loads(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{source}: its config can't be read ({error})") from error
     sections = settings.items() if isinstance(settings, Mapping) else ()
     return {name: section for name, section in sections if isinstance(section, Mapping)}
@@ -195,7 +217,8 @@ def _check_keys(
     if found:
         raise ModelError(
             f"{source}: not a CLIP-FSAR checkpoint of this backbone ({'; '.join(found)})",
-            hint="name the backbone that it was trained from: --arch RN50/openai",
+            hint="--arch names the backbone that it was trained from, as in "
+            + " or ".join(_DEFAULTS.values()),
         )
 
 

@@ -20,6 +20,7 @@ from actcli.checkpoint import (
     build_method,
     check_backbone,
     find_checkpoint,
+    missing_backbone,
     read_checkpoint,
     read_info,
 )
@@ -97,12 +98,7 @@ class Pipeline(Generic[C]):
         self.path: Path | None = find_checkpoint(config.model)
         self.info: CheckpointInfo | None = read_info(self.path) if self.path else None
         self.config: C = settled(config, self.info)
-        spec = pull_model(
-            backbone_name(config, self.info),
-            hub_settings(offline=config.offline),
-            report=report,
-            licences=config.require_license,
-        )
+        spec = self._pull(config, report)
         self.spec: BackboneSpec = spec
         if self.info is not None:
             self.spec = replace(spec, preprocessing=self.info.transform)
@@ -112,6 +108,19 @@ class Pipeline(Generic[C]):
             check_backbone(self.path, self.info, spec, self.digest)
         self.conditions: Conditions | None = None
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def _pull(self, config: C, report: DownloadReport | None) -> BackboneSpec:
+        try:
+            return pull_model(
+                backbone_name(config, self.info),
+                hub_settings(offline=config.offline),
+                report=report,
+                licences=config.require_license,
+            )
+        except ModelError as error:
+            if self.path is None or self.info is None or config.backbone is not None:
+                raise
+            raise missing_backbone(self.path, self.info, error) from error
 
     @property
     def model_name(self) -> str:
@@ -127,7 +136,7 @@ class Pipeline(Generic[C]):
         """All of the model and its settings that decides scores, for fingerprints."""
         return {
             "model": self.digest,
-            "checkpoint": None if self.info is None else self.info.digest,
+            "checkpoint": None if self.info is None else self.info.content or self.info.digest,
             "sampling": self.config.sampling.model_dump(),
             "precision": self.config.run.precision,
             "method": self.method_name,

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from actcli.checkpoint import find_checkpoint, read_info
 from actcli.checkpoint_info import CheckpointInfo
-from actcli.config import SamplingConfig, TaskConfig
+from actcli.config import SamplingConfig, TaskConfig, first_problem
 from actcli.errors import UsageError, did_you_mean
 
 C = TypeVar("C", bound=TaskConfig)
@@ -61,8 +61,7 @@ def settled(config: C, info: CheckpointInfo | None) -> C:
     try:
         sampling = SamplingConfig.model_validate(info.sampling.model_dump() | given)
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{config.model}: {said}") from error
+        raise UsageError(f"{config.model}: {first_problem(error)}") from error
     update: dict[str, Any] = {"sampling": sampling}
     if info.templates and "templates" not in config.model_fields_set:
         update["templates"] = info.templates

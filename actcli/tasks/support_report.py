@@ -77,6 +77,7 @@ def save_supports(
     """
     method, config = started.method, pipeline.config
     prototypes = supports.prototypes(method) if compact else supports.compact
+    base = pipeline.info if pipeline.info is not None and pipeline.info.is_few_shot else None
     own = {name: t for name, t in started.tensors.items() if name.startswith("method.")}
     info = CheckpointInfo(
         method=method.name,
@@ -84,7 +85,7 @@ def save_supports(
         backbone=backbone_ref(pipeline.spec, pipeline.digest),
         sampling=config.sampling,
         transform=pipeline.spec.preprocessing,
-        precision=started.precision,
+        precision=started.precision if base is None else base.precision,
         templates=config.templates,
         labels=supports.labels,
         prompts=supports.text.prompts,

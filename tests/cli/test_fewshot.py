@@ -165,6 +165,10 @@ def test_a_run_is_continued_and_refused_under_other_examples(
         (["-s", "{s}", "-o", "p.csv"], "no videos to write results of"),
         (["-s", "{s}", "--update", "x.safetensors", "--model", "demo"], "contradicts --model"),
         (["-s", "{s}", "--backbone", "demo"], "--backbone: is for checkpoints"),
+        (["-s", "l.csv", "x.mp4", "-o", "l.csv"], "--output: would be written over"),
+        (["-s", "{s}", "x.mp4", "-o", "x.csv", "--report", "x.run.json"], "run record of"),
+        (["-s", "{s}", "x.safetensors", "--save", "./x.safetensors"], "over the file of VIDEO"),
+        (["x.mp4", "--model", "x.safetensors"], "actcli classify clip.mp4 --model x.safetensors"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_told_and_nothing_is_written(

@@ -151,10 +151,16 @@ def test_classes_are_added_replaced_appended_and_dropped(examples: Path, tmp_pat
     assert change(lunges).changed == {"replaced": ("lunge",)}
     # Nothing but the order of the classes differs from making it at once.
     assert_same(actcli.classify(queries(examples), **(OPTIONS | {"model": str(file)})), expected)
-    doubled = change([replace(ref, label="LUNGE") for ref in lunges[:2]], append=True)
+    parts = [replace(ref, label="LUNGE", end_s=1.0) for ref in lunges[:2]]
+    doubled = change(parts, append=True)
     assert doubled.changed == {"appended to": ("lunge",)}
     assert doubled.counts["lunge"] == 5
     assert [pair.same_file for pair in doubled.twins] == [True, True]
+    again = change([*parts, replace(lunges[0], end_s=0.5)], append=True)
+    assert again.changed == {
+        "there already": tuple(ref.id for ref in parts), "appended to": ("lunge",),
+    }  # fmt: skip
+    assert again.counts["lunge"] == 6
     assert change([], drop=("lunge",)).labels == ("climb", "push-up")
     assert read_info(file).labels == ("climb", "push-up")
 
@@ -322,3 +328,120 @@ def test_the_fingerprint_follows_the_examples(examples: Path) -> None:
     others = [fingerprint(support[1:]), fingerprint(support, matcher="mean"),
               fingerprint(support, text_weight=0.1)]  # fmt: skip
     assert len({same, *others}) == 4
+
+
+def test_a_clip_that_is_there_twice_does_not_vouch_for_itself(
+    examples: Path, tmp_path: Path
+) -> None:
+    """With a copy of itself in its prototype, a clip would only find itself."""
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    for label in LABELS[:2]:
+        clip = examples / "support" / label / "support_0.mp4"
+        for folder, names in ((once, "a"), (twice, "ab")):
+            (folder / label).mkdir(parents=True)
+            for name in names:
+                shutil.copyfile(clip, folder / label / f"{name}.mp4")
+    alone, _ = run(once, [])
+    copied, _ = run(twice, [])
+    assert alone.estimate is not None
+    assert copied.estimate is not None
+    assert alone.estimate.share.total == copied.estimate.share.total == 0
+    assert [pair.same_file for pair in copied.twins] == [True, True]
+
+
+def test_a_compact_file_lets_the_share_of_words_be_chosen(examples: Path, tmp_path: Path) -> None:
+    whole, small = tmp_path / "whole.safetensors", tmp_path / "small.safetensors"
+    run(examples / "support", [], Change(save=str(whole)))
+    run(examples / "support", [], Change(save=str(small), compact=True))
+    words = {"options": {"text_weight": 1.0}}
+    found, expected, other = (
+        actcli.classify(queries(examples), **(OPTIONS | {"model": str(file)} | more))
+        for file, more in ((small, words), (whole, words), (small, {}))
+    )
+    assert_same(found, expected)
+    assert scores(found) != scores(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"num_frames": 4}, "--frames: .* made with 8 .got 4"),
+        ({"num_views": 2}, "--views"),
+        ({"stride_s": 0.1}, "--stride"),
+        ({"precision": "bf16"}, "--precision: .* fp32"),
+    ],
+)  # fmt: skip
+def test_clips_made_otherwise_do_not_join_a_file(
+    examples: Path, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    file = tmp_path / "moves.safetensors"
+    run(examples / "support", [], Change(save=str(file)))
+    before = file.read_bytes()
+    refs = [replace(ref, end_s=1.0) for ref in read_support(str(examples / "support"))]
+    with pytest.raises(UsageError, match=said):
+        run(refs, [], Change(update=True, append=True, save=str(file)), model=str(file), **options)
+    assert file.read_bytes() == before
+
+
+def test_words_of_a_class_that_is_appended_to_stay(examples: Path, tmp_path: Path) -> None:
+    file = tmp_path / "moves.safetensors"
+    run(examples / "support", [], Change(save=str(file)))
+    names = LabelSet.from_lines(["lunge\trunning"])
+    with pytest.raises(UsageError, match='"lunge" have their words'):
+        run(examples / "support", [], Change(update=True, append=True), names, model=str(file))
+
+
+def test_classes_with_other_numbers_of_prompts_join_and_keep_their_means(
+    examples: Path, tmp_path: Path
+) -> None:
+    file, all_of = tmp_path / "moves.safetensors", list(read_support(str(examples / "support")))
+    two = [ref for ref in all_of if ref.label != "lunge"]
+    names = LabelSet.from_lines(["push-up\tdown and up", "push-up\tpush", "climb\ta", "climb\tb"])
+    run(two, [], Change(save=str(file)), names, text_weight=0.6)
+    alone = actcli.classify(queries(examples), **(OPTIONS | {"model": str(file)}))
+    run([ref for ref in all_of if ref.label == "lunge"], [],
+        Change(update=True, save=str(file)), model=str(file))  # fmt: skip
+    joined = actcli.classify(
+        queries(examples), ["climb", "push-up"], **(OPTIONS | {"model": str(file)})
+    )
+    assert {len(own) for own in read_info(file).prompts} == {2}
+    assert_same(joined, alone)
+
+
+def test_an_example_is_said_by_classify_too(examples: Path, tmp_path: Path) -> None:
+    file = tmp_path / "moves.safetensors"
+    run(examples / "support", [], Change(save=str(file)))
+    same, other = actcli.classify(
+        [examples / "support/lunge/support_0.mp4", queries(examples)[0].path],
+        **(OPTIONS | {"model": str(file)}),
+    )
+    assert isinstance(same, Prediction)
+    assert 'is also an example of "lunge"' in same.warnings[0]
+    assert isinstance(other, Prediction)
+    assert other.warnings == ()
+
+
+def test_a_backbone_that_moved_is_asked_for(examples: Path, tmp_path: Path) -> None:
+    from actcli.models.backbone import find_backbone
+
+    file, here, there = tmp_path / "a.safetensors", tmp_path / "here", tmp_path / "there"
+    shutil.copytree(find_backbone("demo").folder, here)
+    run(examples / "support", [], Change(save=str(file)), model=f"local-dir:{here}")
+    here.rename(there)
+    with pytest.raises(ModelError, match=r"a\.safetensors: its backbone: .*here") as caught:
+        actcli.classify(queries(examples), **(OPTIONS | {"model": str(file)}))
+    assert "--backbone local-dir:" in (caught.value.hint or "")
+    found = actcli.classify(
+        queries(examples), **(OPTIONS | {"model": str(file), "backbone": f"local-dir:{there}"})
+    )
+    assert all(r.ok for r in found)
+
+
+def test_what_can_not_be_saved_or_has_no_label_is_refused_first(
+    examples: Path, tmp_path: Path
+) -> None:
+    for save in ("moves.bin", tmp_path / "no" / "moves.safetensors"):
+        with pytest.raises(UsageError, match="--save"):
+            actcli.fewshot([], examples / "support", save=save, **OPTIONS)
+    with pytest.raises(UsageError, match="has no label"):
+        actcli.fewshot([], ["a.mp4"], **OPTIONS)  # type: ignore[list-item]

@@ -173,3 +173,33 @@ def test_the_backbone_is_told_by_the_keys_and_need_not_be_here(tmp_path: Path) -
     (tmp_path / "c.pyth").write_text("")
     info, _ = convert_clip_fsar(tmp_path / "c.pyth", state, {})
     assert (info.backbone.name, info.backbone.activation) == ("RN50/openai", "quick_gelu")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"DATA": {"NUM_INPUT_FRAMES": "many"}},
+        {"DATA": {"NUM_INPUT_FRAMES": 1000}},
+        {"DATA": {"MEAN": ["a", "b", "c"]}},
+        {"DATA": {"TEST_CROP_SIZE": -3}},
+        {"TEST": {"PROMPT": "no slot"}},
+        {"TRAIN": {"COMBINE": True, "TEXT_COFF": 7}},
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(settings: Any, tmp_path: Path) -> None:
+    base = f"local-dir:{save_model(tmp_path / 'base', CONFIGS['quick'])}"
+    file = save(tmp_path / "c.pyth", published(base)[1], settings)
+    with pytest.raises(ModelError, match="makes no sense"):
+        import_file(str(file), str(tmp_path / "c.safetensors"), architecture=base)
+    assert not (tmp_path / "c.safetensors").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), None])
+def test_weights_that_are_no_numbers_are_refused(value: float | None, tmp_path: Path) -> None:
+    base = f"local-dir:{save_model(tmp_path / 'base', CONFIGS['quick'])}"
+    state = published(base)[1]
+    name = next(name for name in state if name.endswith("norm.weight"))
+    state[name] = state[name].long() if value is None else torch.full_like(state[name], value)
+    file = save(tmp_path / "c.pyth", state)
+    with pytest.raises(ModelError, match="no usable weights"):
+        import_file(str(file), str(tmp_path / "c.safetensors"), architecture=base)
