@@ -364,7 +364,7 @@ def test_any_content_is_a_list_or_one_of_our_errors(tmp_path, content):
 def test_folders_that_sort_by_something_else_than_labels_are_said(tmp_path, caplog):
     make(tmp_path / "a", "day1/run/1.mp4", "day1/jump/1.mp4", "day2/run/1.mp4")
     assert read_manifest(tmp_path / "a").labels == ("day1", "day2")
-    assert "each has the same folders in it (run)" in caplog.text
+    assert 'each has the same folders in it ("run")' in caplog.text
     caplog.clear()
     make(tmp_path / "b", "run/day1/1.mp4", "jump/1.mp4", "walk/day1/1.mp4")
     read_manifest(tmp_path / "b")
