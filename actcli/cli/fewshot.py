@@ -166,7 +166,7 @@ def command(
         _tell(found, made[0], console, flags)
         return len(found.failures)
 
-    against = f"by {len(examples)} examples"
+    against = f"by {len(examples)} example{'s' * (len(examples) != 1)}"
     Session(flags, config, console, against, make_task, tell).run()
 
 

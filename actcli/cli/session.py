@@ -251,7 +251,8 @@ class Session:
         if counts.skipped and not total:
             log.warning("nothing to do: all %d videos have their results", counts.skipped)
         if not failed and self.failed_examples:
-            raise PartialFailure(f"{self.failed_examples} examples could not be used")
+            examples = "example" if self.failed_examples == 1 else "examples"
+            raise PartialFailure(f"{self.failed_examples} {examples} could not be used")
         if not failed:
             return
         if counts.ok or counts.skipped:

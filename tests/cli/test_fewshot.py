@@ -112,7 +112,7 @@ def test_a_bad_example_is_exit_3_and_named(cli: Cli, examples: Path, tmp_path: P
     done = cli("fewshot", queries(examples)[0], "-s", tmp_path / "s")
     assert done.code == 3
     assert f"left out: {tmp_path / 's/climb/0.mp4'}" in done.err
-    assert "error: 1 examples could not be used" in done.err
+    assert "error: 1 example could not be used" in done.err
     assert len(done.records) == 1
 
 
