@@ -19,12 +19,12 @@ def test_every_backbone_family_resolves(family: str) -> None:
     assert resolve(BACKBONES, family).__doc__
 
 
-def test_an_unknown_method_lists_the_close_ones() -> None:
-    with pytest.raises(
-        UsageError, match=r'unknown method \(got "clp", expected "clip"\)'
-    ) as caught:
+def test_an_unknown_method_lists_what_there_is_and_the_close_ones() -> None:
+    with pytest.raises(UsageError, match=r'unknown method \(got "clp", expected ') as caught:
         resolve(METHODS, "clp")
-    assert caught.value.hint == 'did you mean "clip"?'
+    assert all(f'"{name}"' in str(caught.value) for name in METHODS)
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith('did you mean "clip"')
 
 
 def test_an_unknown_family_is_named_as_such() -> None:

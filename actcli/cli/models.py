@@ -177,7 +177,7 @@ def import_(
         str, typer.Argument(metavar="FILE", help="A .pt, .pth, .bin or .safetensors file.")
     ],
     output: Annotated[
-        str, opt.option("--output", "-o", panel=opt.OUTPUT_PANEL, help="The folder or file to make.")
+        str, opt.option("--output", "-o", panel=opt.OUTPUT_PANEL, help="Folder or file to make.")
     ],
     arch: Annotated[
         str,
