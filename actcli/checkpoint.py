@@ -173,21 +173,26 @@ def backbone_ref(spec: BackboneSpec, digest: str | None) -> BackboneRef:
 
 
 def changed_tensors(method: Method) -> dict[str, Tensor]:
-    """What a method holds that its backbone's file does not: [name in a checkpoint] -> tensor.
+    """What a method holds that its backbone's file does not: [name in a checkpoint] -> tensor."""
+    return {_METHOD + name: value for name, value in own_tensors(method).items()}
 
-    Of a tower that learns everything is kept, its buffers too: batch statistics move as well.
+
+def own_tensors(method: Method) -> dict[str, Tensor]:
+    """The same under the names of the method.
+
+    Of a tower that learns, or learned before, everything is kept, its buffers too.
     """
-    towers = {
-        name.split(".")[2]
-        for name, parameter in method.named_parameters()
-        if name.startswith("backbone.model.") and parameter.requires_grad
-    }
-    return {
-        _METHOD + name: value
-        for name, value in method.state_dict().items()
-        if not name.startswith("backbone.")
-        or (name.startswith("backbone.model.") and name.split(".")[2] in towers)
-    }
+    backbone = method.backbone
+    learning = {name for name, p in method.named_parameters() if p.requires_grad}
+
+    def is_changed(name: str) -> bool:
+        if not name.startswith("backbone.") or name in learning:
+            return True
+        if name.startswith("backbone.model.visual."):
+            return not backbone.image_tower_is_original
+        return name.startswith("backbone.model.") and not backbone.text_tower_is_original
+
+    return {name: value for name, value in method.state_dict().items() if is_changed(name)}
 
 
 def build_method(

@@ -29,10 +29,10 @@ class SamplingConfig(Config):
     """V, clips taken from different times of one video; scores are averaged."""
     stride_s: float | None = Field(None, gt=0)
     """Seconds between frames for dense sampling; None is uniform sampling."""
-    scheme: Literal["time", "clip-fsar"] = "time"
-    """time: by seconds, as above. clip-fsar: by frame number, as CLIP-FSAR's published code."""
+    scheme: Literal["time", "actionclip", "clip-fsar"] = "time"
+    """time: by seconds, as above. Others: by frame number, as the published code of a method."""
     rate: int = Field(50, ge=1)
-    """SAMPLING_RATE of the published configs; `scheme` time has no use for it.
+    """SAMPLING_RATE of CLIP-FSAR's published configs; other schemes have no use for it.
 
     Above 40 a random frame of each of T segments is taken, else T evenly spaced ones: 50 was
     published for HMDB51, UCF101 and SSv2, 35 for Kinetics-100."""
@@ -161,6 +161,19 @@ class TrainConfig(Config):
     """classes draws every class equally often; auto does where one has three times another."""
     save_every: int = Field(0, ge=0)
     """Steps after which a run can be continued, besides the end of each epoch."""
+    augment: Literal["clip", "frame", "crop", "none"] = "clip"
+    """What becomes of clips where the image tower learns: crops, colours and RandAugment, drawn for
+    each clip or, as ActionCLIP published it, for each frame; crops alone, or nothing."""
+    rand_ops: int = Field(2, ge=0, le=8)
+    """Operations of RandAugment: as published 2 for Kinetics, 0 for HMDB51 and UCF101."""
+    rand_magnitude: int = Field(9, ge=0, le=30)
+    flip: Literal["auto", "on", "off"] = "auto"
+    """Mirror every second clip; auto does unless labels speak of left and right."""
+    moments: Literal["random", "fixed"] = "random"
+    """Frames of each clip where the image tower learns: drawn anew each time, or as at test."""
+    clips_held: int | None = Field(None, ge=1)
+    """Clips whose passes through a tower that learns are kept for gradients at once, the others
+    computed again: less memory for more time. None keeps all."""
 
 
 class FinetuneConfig(TaskConfig):

@@ -211,7 +211,7 @@ def embed_text(
 ) -> Text:
     """Embed prompts [C][P], running the text tower only for those that no earlier run embedded."""
     backbone, spec = method.backbone, method.backbone.spec
-    digest = method.cache_key()
+    digest = method.text_key()
 
     def encode(texts: list[str]) -> Tensor:
         def compute(missing: list[str]) -> tuple[Tensor, list[dict[str, Any]]]:

@@ -6,7 +6,7 @@ N clips, T' frame embeddings per clip, D embedding dimension, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from actcli.types import Text, check_rank
@@ -94,6 +94,15 @@ class LabelledEmbeddings:
         check_rank("LabelledEmbeddings", "values", self.values, "N T D")
         check_rank("LabelledEmbeddings", "targets", self.targets, "N")
 
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """What is known of its clips, a row each."""
+        return (self.values,)
+
+    def embedded(self, values: Tensor) -> LabelledEmbeddings:
+        """The same batch with these embeddings of its clips, [N, T', D]."""
+        return replace(self, values=values)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingEpisode:
@@ -106,3 +115,43 @@ class TrainingEpisode:
     """int64 [Q], in 0..C_train-1"""
     all_text: Text
     """of the C_train classes"""
+    clips: Tensor
+    """int64 [S + Q], which of the training clips these are, supports first"""
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """What is known of its clips, a row each, supports first."""
+        return self.episode.support.values, self.episode.query
+
+    def embedded(self, values: Tensor) -> TrainingEpisode:
+        """The same episode with these embeddings of its clips, [S + Q, T', D]."""
+        count = len(self.support_classes)
+        support = replace(self.episode.support, values=values[:count])
+        return replace(self, episode=replace(self.episode, support=support, query=values[count:]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelBatch:
+    """A batch to learn from whose clips are not embedded, for the image tower learns too."""
+
+    frames: Tensor
+    """uint8 [N, T, 3, X, X]"""
+    batch: LabelledEmbeddings | TrainingEpisode
+    """all else; its embeddings are empty"""
+
+    def __post_init__(self) -> None:
+        check_rank("PixelBatch", "frames", self.frames, "N T 3 X X")
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """What is known of its clips, a row each."""
+        return (self.frames,)
+
+    @property
+    def clips(self) -> Tensor:
+        """Which of the training clips these are, int64 [N]."""
+        return self.batch.clips
+
+    def embedded(self, values: Tensor) -> LabelledEmbeddings | TrainingEpisode:
+        """The batch with these embeddings of its clips, [N, T', D]."""
+        return self.batch.embedded(values)

@@ -13,6 +13,7 @@ from actcli.errors import UsageError, close_names, shorten_list
 
 METHODS: Final[Mapping[str, str]] = {
     "clip": "actcli.methods.base:Method",
+    "actionclip": "actcli.methods.actionclip:ActionClip",
     "clip-fsar": "actcli.methods.clip_fsar:ClipFsar",
     "motion-prompts": "actcli.methods.motion_prompts.method:MotionPrompts",
 }

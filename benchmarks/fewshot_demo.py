@@ -20,7 +20,8 @@ from torch import Tensor
 
 from actcli.data.episodes import EpisodeSampler, EpisodeShape
 from actcli.labelled import Support
-from actcli.methods.base import Method, MethodConfig
+from actcli.methods.base import Method
+from actcli.methods.nearest_prototype import MethodConfig
 from actcli.metrics import mean_interval
 from actcli.models.align import MATCHERS
 from actcli.models.backbone import find_backbone

@@ -33,6 +33,7 @@ class FakeBackbone(nn.Module):
     spec = SimpleNamespace(name="fake", context_length=5, preprocessing=Preprocessing(size_px=SIDE))
     score_kind = "softmax"
     image_tower_is_original = True
+    text_tower_is_original = True
     cut_prompts: tuple[CutPrompt, ...] = ()
 
     def __init__(self, *, fits: int = 1000, dtype: torch.dtype = torch.float32) -> None:

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actcli.labelled import Support
-from actcli.methods.base import Method, MethodConfig
+from actcli.methods.base import Method
+from actcli.methods.nearest_prototype import MethodConfig
 from actcli.metrics import Share, confusions
 from actcli.types import Text
 

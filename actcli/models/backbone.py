@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, get_args
 
 from actcli.errors import ModelError
 from actcli.models.catalog import HUB_PREFIX, refuse_unknown
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Part = Literal["image", "text", "scale"]
+PARTS: Final = get_args(Part)
 
 LOCAL_PREFIX: Final = "local-dir:"
 TOKENIZER_NAMES: Final = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt")
@@ -166,13 +167,17 @@ class Backbone(Protocol):
     def image_tower_is_original(self) -> bool:
         """Whether the image tower is frozen, unwrapped and holds the weights of its file."""
 
+    @property
+    def text_tower_is_original(self) -> bool:
+        """The same of the text tower."""
+
     def normalize(self, frames: Tensor) -> Tensor:
         """uint8 [M, 3, X, X] -> (frames / 255 - mean) / std, on the device."""
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """uint8 [M, 3, X, X] -> [M, D]."""
 
-    def encode_text(self, prompts: list[str]) -> Tensor:
+    def encode_text(self, prompts: list[str], *, is_quiet: bool = False) -> Tensor:
         """M prompts -> [M, D]; those that were too long are then in `cut_prompts`."""
 
     def token_embeddings(self, prompts: list[str]) -> tuple[Tensor, Tensor]:

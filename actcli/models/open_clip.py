@@ -7,22 +7,20 @@ text tower.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
-from typing import Any, Final, get_args
+from collections.abc import Callable, Collection
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from actcli.errors import ModelError, UsageError
-from actcli.models.backbone import BackboneSpec, CutPrompt, Part
+from actcli.models.backbone import PARTS, BackboneSpec, CutPrompt, Part
 from actcli.models.grid import grid_embeddings
 from actcli.models.text_prefix import can_share_prefix, run_after_prefix
 from actcli.models.tokens import (
     Tokens,
-    check_hugging_face_tokenizer,
-    hugging_face_tokens,
+    make_tokenizer,
     pooled_positions,
-    simple_tokens,
     warn_of_cut,
 )
 from actcli.models.towers import build_towers
@@ -73,8 +71,8 @@ class OpenClipBackbone(nn.Module):
         self.cut_prompts: tuple[CutPrompt, ...] = ()
         """The prompts of the last call that were longer than the context length."""
         self._digest = digest
-        self._tokenizer: Any = None
-        self._original: tuple[object, ...] = ()
+        self._tokenizer: Callable[[list[str]], Tokens] | None = None
+        self._original: tuple[object, object] = ((), ())
         self.register_module("model", None)
         # Ours rather than the model's: known before it is built, and never in half precision.
         scale, bias = read_scale(spec)
@@ -110,7 +108,12 @@ class OpenClipBackbone(nn.Module):
     @property
     def image_tower_is_original(self) -> bool:
         """Whether the image tower is frozen, unwrapped and holds the weights of its file."""
-        return self.model is None or identity(self.image_tower) == self._original
+        return self.model is None or identity(self.model)[0] == self._original[0]
+
+    @property
+    def text_tower_is_original(self) -> bool:
+        """The same of the text tower."""
+        return self.model is None or identity(self.model)[1] == self._original[1]
 
     def ensure_built(self) -> Any:
         """Build the towers unless they are there, and return open_clip's model.
@@ -122,22 +125,25 @@ class OpenClipBackbone(nn.Module):
             with torch.inference_mode(False), torch.no_grad():
                 model = build_towers(self.spec).to(device=self.device, dtype=self.dtype)
             self.model = model.requires_grad_(False).eval()
-            self._original = identity(model.visual)
+            self._original = identity(model)
         return self.model
 
     def train(self, mode: bool = True) -> OpenClipBackbone:
-        """Switch modes, but leave frozen towers alone: their batch statistics must not move."""
+        """Switch modes, but leave frozen towers alone, and batch statistics as they were learned:
+        those of a few clips say little, and each process would have its own."""
         super().train(mode)
         for part in () if self.model is None else self.model.children():
-            if not any(parameter.requires_grad for parameter in part.parameters()):
-                part.eval()
+            is_frozen = not any(parameter.requires_grad for parameter in part.parameters())
+            for module in part.modules():
+                if is_frozen or isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.training = False
         return self
 
     def freeze(self, parts: Collection[Part]) -> None:
         """Freeze exactly these parts; all others learn."""
-        unknown = set(parts) - set(get_args(Part))
+        unknown = set(parts) - set(PARTS)
         if unknown:
-            raise ValueError(f"freeze: unknown parts {unknown} (expected {get_args(Part)})")
+            raise ValueError(f"freeze: unknown parts {unknown} (expected {PARTS})")
         self.ensure_built()
         for name, parameter in self.named_parameters():
             part = "image" if name.startswith("model.visual.") else "text"
@@ -166,8 +172,9 @@ class OpenClipBackbone(nn.Module):
             )
         return _first(self.image_tower(self.normalize(frames)))
 
-    def encode_text(self, prompts: list[str]) -> Tensor:
-        """M prompts -> [M, D], un-normalised; prompts that are too long are named in a warning.
+    def encode_text(self, prompts: list[str], *, is_quiet: bool = False) -> Tensor:
+        """M prompts -> [M, D], un-normalised; prompts that are too long are named in a warning,
+        unless it is quiet.
 
         Where the text tower is causal, passes end at the longest prompt: no later token counts.
         """
@@ -180,7 +187,7 @@ class OpenClipBackbone(nn.Module):
             tokens = self._tokenize(prompts[start : start + _PROMPTS_PER_PASS])
             parts.append(self._encode_ids(tokens.ids))
             cut += tokens.cut
-        self._report(cut)
+        self._report(cut, is_quiet=is_quiet)
         return torch.cat(parts)
 
     def token_embeddings(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
@@ -235,12 +242,16 @@ class OpenClipBackbone(nn.Module):
     @property
     def text_width(self) -> int:
         """W, of the text tower's tokens."""
-        return int(self.spec.config["model_cfg"]["text_cfg"]["width"])
+        return int(self._text_cfg["width"])
 
     @property
     def prompt_start(self) -> int:
         """Where the words of an embedded prompt begin: behind the start token, if there is one."""
-        return 0 if self.spec.config["model_cfg"]["text_cfg"].get("hf_tokenizer_name") else 1
+        return 0 if self._text_cfg.get("hf_tokenizer_name") else 1
+
+    @property
+    def _text_cfg(self) -> dict[str, Any]:
+        return dict(self.spec.config["model_cfg"]["text_cfg"])
 
     def _text_tower(self) -> Any:
         """The module that holds the parts of the text tower, under names that all models share."""
@@ -259,29 +270,19 @@ class OpenClipBackbone(nn.Module):
 
     def _embed_tokens(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """int64 [M, L] -> [M, L', W] and the pooled positions [M], L' as `token_embeddings`."""
-        end = pooled_positions(ids, self.spec.config["model_cfg"]["text_cfg"])
+        end = pooled_positions(ids, self._text_cfg)
         if self.text_is_causal and len(ids):
             ids = ids[:, : int(end.max()) + 1]
         return self._text_tower().token_embedding(ids.to(self.device)), end.to(self.device)
 
     def _tokenize(self, prompts: list[str]) -> Tokens:
-        from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+        if self._tokenizer is None:
+            self._tokenizer = make_tokenizer(self.spec)
+        return self._tokenizer(prompts)
 
-        settings = self.spec.config["model_cfg"]["text_cfg"]
-        options = {"context_length": self.context_length, **settings.get("tokenizer_kwargs", {})}
-        is_simple = not settings.get("hf_tokenizer_name")
-        if self._tokenizer is None and is_simple:
-            self._tokenizer = SimpleTokenizer(**options)
-        elif self._tokenizer is None:
-            folder = check_hugging_face_tokenizer(self.spec)
-            mode = settings.get("tokenizer_mode")
-            self._tokenizer = HFTokenizer(str(folder), tokenizer_mode=mode, **options)
-        tokenize = simple_tokens if is_simple else hugging_face_tokens
-        return tokenize(self._tokenizer, prompts, self.context_length)
-
-    def _report(self, cut: Collection[CutPrompt]) -> None:
+    def _report(self, cut: Collection[CutPrompt], *, is_quiet: bool = False) -> None:
         self.cut_prompts = tuple(cut)
-        warn_of_cut(self.spec, [prompt.read for prompt in cut])
+        warn_of_cut(self.spec, [] if is_quiet else [prompt.read for prompt in cut])
 
 
 def _project(tower: Any, pooled: Tensor) -> Tensor:

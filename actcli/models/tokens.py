@@ -6,8 +6,9 @@ Shape letters: M prompts, L the context length.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,22 @@ class Tokens:
     ids: Tensor
     """int64 [M, L], padded"""
     cut: tuple[CutPrompt, ...] = ()
+
+
+def make_tokenizer(spec: BackboneSpec) -> Callable[[list[str]], Tokens]:
+    """Prompts to the tokens that a backbone's text tower reads.
+
+    Raises ModelError or ResourceError as `check_hugging_face_tokenizer`.
+    """
+    from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+
+    settings, length = spec.config["model_cfg"]["text_cfg"], spec.context_length
+    options = {"context_length": length, **settings.get("tokenizer_kwargs", {})}
+    if not settings.get("hf_tokenizer_name"):
+        return partial(simple_tokens, SimpleTokenizer(**options), context_length=length)
+    folder, mode = check_hugging_face_tokenizer(spec), settings.get("tokenizer_mode")
+    tokenizer = HFTokenizer(str(folder), tokenizer_mode=mode, **options)
+    return partial(hugging_face_tokens, tokenizer, context_length=length)
 
 
 def simple_tokens(tokenizer: Any, prompts: Sequence[str], context_length: int) -> Tokens:

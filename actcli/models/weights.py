@@ -21,6 +21,7 @@ from actcli.models.backbone import BackboneSpec
 
 log = logging.getLogger("actcli.models.weights")
 
+_IMAGE = "visual"
 _CAUSAL_TOWERS = {"CLIP", "TextTransformer"}
 _SELF_RESTORING = {"RotaryEmbeddingCat", "EvaAttention"}
 
@@ -120,10 +121,14 @@ def _is_on_meta(module: nn.Module) -> bool:
     return any(isinstance(value, Tensor) and value.is_meta for value in held)
 
 
-def identity(tower: nn.Module) -> tuple[object, ...]:
-    """What changes when a tower is wrapped, trained, made trainable or given other weights."""
-    parts = tuple((name, type(module)) for name, module in tower.named_modules())
-    weights = tuple(
-        (name, p.data_ptr(), p._version, p.requires_grad) for name, p in tower.named_parameters()
-    )
-    return parts + weights
+def identity(model: nn.Module) -> tuple[object, object]:
+    """What changes when the image tower, and what else a model has, is wrapped, trained, made
+    trainable or given other weights."""
+    image: list[object] = []
+    rest: list[object] = []
+    for name, module in model.named_modules():
+        (image if name.startswith(_IMAGE) else rest).append((name, type(module)))
+    for name, p in model.named_parameters():
+        about = (name, p.data_ptr(), p._version, p.requires_grad)
+        (image if name.startswith(_IMAGE) else rest).append(about)
+    return image, rest

@@ -119,7 +119,10 @@ def _prepared_lines(event: Prepared) -> Iterator[str]:
     if event.continued_from:
         yield f"continued from step {event.continued_from}"
     if event.baseline is not None:
-        yield f"zero-shot on {event.val_clips} validation clips: {event.baseline.top1:.4f} right"
+        yield (
+            f"{event.baseline_name} on {event.val_clips} validation clips: "
+            f"{event.baseline.top1:.4f} right"
+        )
     else:
         yield "no --val: nothing tells when to stop, and the last weights count as the best"
 
@@ -138,11 +141,11 @@ def _finished_lines(event: Finished) -> Iterator[str]:
         gain = best.top1 - baseline.top1
         yield (
             f"best: {best.top1:.4f} right of {best.clips} validation clips, "
-            f"{gain:+.4f} against zero-shot"
+            f"{gain:+.4f} against {event.baseline_name}"
         )
         if gain <= 0:
-            yield "no better than zero-shot: use the model as it was"
-    yield f"{event.seconds:.0f} s; use it: actcli classify VIDEO --model {event.folder}"
+            yield f"no better than {event.baseline_name}: use the model as it was"
+    yield f"{event.seconds:.0f} s; use it: actcli {event.next_command} --model {event.folder}"
 
 
 class TrainingLog:

@@ -51,7 +51,17 @@ def embed_all(
             values[len(kept)] = result.values
             kept.append(result.ref)
         yield Embedding(what, number, len(refs), len(failures))
+    return as_videos(what, kept, values[: len(kept)], failures)
+
+
+def as_videos(
+    what: str, kept: Sequence[VideoRef], values: Tensor, failures: Sequence[Failure]
+) -> EmbeddedVideos:
+    """The videos that were read, and those that weren't.
+
+    Raises InputError if none was.
+    """
     if not kept:
         named = shorten_list(failure.ref.id for failure in failures)
         raise InputError(f"{what}: no video could be read ({named})")
-    return EmbeddedVideos(tuple(kept), values[: len(kept)], tuple(failures))
+    return EmbeddedVideos(tuple(kept), values, tuple(failures))

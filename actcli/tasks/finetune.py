@@ -29,11 +29,21 @@ from actcli.tasks.embedding import EmbeddedVideos, embed_all
 from actcli.tasks.examples import Use, read_labelled, training_labels
 from actcli.tasks.pipeline import Pipeline, Started
 from actcli.tasks.run_folder import LAST_NAME, RunFolder, data_digest
+from actcli.tasks.settings import method_config
+from actcli.tasks.training_data import (
+    check_episodes,
+    embedder,
+    make_batches,
+    make_validator,
+    num_learning,
+    read_all,
+    with_method_defaults,
+    with_pixels,
+)
 from actcli.train.dist import Ranks, own_device, start_ranks
 from actcli.train.events import Embedding, EpochEvent, Finished, Prepared, StepEvent
-from actcli.train.loop import NotANumberError, Trainer
-from actcli.train.source import EmbeddingBatches, TrainingSet, placed
-from actcli.train.validation import EmbeddedValidation
+from actcli.train.loop import Batches, NotANumberError, Trainer
+from actcli.train.source import TrainingSet, placed
 from actcli.types import Text, VideoRef
 
 if TYPE_CHECKING:
@@ -47,7 +57,8 @@ FinetuneEvent: TypeAlias = Embedding | Prepared | StepEvent | EpochEvent | Finis
 class FineTune:
     """One run of `finetune`.
 
-    train, val: labelled videos; without val nothing is measured, and the last weights are the best
+    train, val: labelled videos; without val nothing is measured, and the last weights are the best.
+        Methods that train on episodes are measured on classes of their own.
     folder:     where the run keeps what it makes
     names:      labels with prompts of their own
 
@@ -67,8 +78,15 @@ class FineTune:
     ) -> None:
         self._folder, self._resume = RunFolder(folder, resume=resume), resume
         self._train, self._val = tuple(train), tuple(val)
-        self.labels = training_labels(self._train, self._val, names)
-        self._check_method(config)
+        config = with_method_defaults(config)
+        kind = resolve(METHODS, config.method)
+        self._has_episodes = kind.trains_on == "episodes"
+        self.labels = training_labels(self._train, () if self._has_episodes else self._val, names)
+        self.val_labels = self.labels
+        if self._val and self._has_episodes:
+            self.val_labels = training_labels(self._val, (), names)
+        if self._has_episodes:
+            check_episodes(self._train, method_config(kind, config.options))
         run = config.run.model_copy(update={"device": own_device(config.run.device)})
         config = config.model_copy(update={"run": run})
         self._pipeline = Pipeline(
@@ -78,16 +96,6 @@ class FineTune:
         self.prompts = build_prompts(self.labels, self.config.templates)
         self._trainer: Trainer | None = None
         warn_of_figures(self._pipeline.spec)
-
-    @staticmethod
-    def _check_method(config: FinetuneConfig) -> None:
-        kind = resolve(METHODS, config.method)
-        if kind.trains_on != "embeddings":
-            can = [name for name in METHODS if resolve(METHODS, name).trains_on == "embeddings"]
-            raise UsageError(
-                f"--method {config.method}: has nothing that this version can train",
-                hint=f"--method {can[0]}",
-            )
 
     def settings(self) -> dict[str, Any]:
         """What decides the outcome of the run, and its conditions."""
@@ -117,14 +125,15 @@ class FineTune:
             elif ranks.is_main:
                 self._folder.begin(settings)
             started, train, val = yield from self._embed(stack, ranks)
-            text = self._hand_text(started)
-            trainer, prepared = self._prepare(started, train, val, text, ranks)
+            trainer, prepared = self._prepare(stack, started, train, val, ranks)
             self._trainer = trainer
             yield prepared
             yield from self._run(trainer, train, prepared, ranks)
         yield Finished(
-            self._folder.path, trainer.progress.best, prepared.baseline, time.monotonic() - began
-        )
+            self._folder.path, trainer.progress.best, prepared.baseline, time.monotonic() - began,
+            self._baseline_name, "fewshot VIDEO --support DIR" if self._has_episodes
+            else "classify VIDEO",
+        )  # fmt: skip
 
     def save(self) -> None:
         """Save where the run stands, between two steps, so that `--resume` goes on from there."""
@@ -134,44 +143,60 @@ class FineTune:
     def _embed(
         self, stack: ExitStack, ranks: Ranks
     ) -> Generator[Embedding, None, tuple[Started, EmbeddedVideos, EmbeddedVideos | None]]:
-        """The method, and all videos embedded; where one cache serves, only once."""
-        with ranks.main_first():
+        """The method, and what is known of all videos: embeddings, where no tower learns."""
+        val: EmbeddedVideos | None = None
+        with ranks.main_first():  # where one cache serves, the main process fills it for all
             started = stack.enter_context(self._pipeline.start())
+            if "image" in started.method.learning_parts:
+                train = yield from read_all("training", self._pipeline, self._train)
+                if self._val:
+                    val = yield from read_all("validation", self._one_view(), self._val)
+                return started, train, val
             train = yield from embed_all("training", self._pipeline, started, self._train)
-            val = None
             if self._val:
-                one_view = self.config.sampling.model_copy(update={"num_views": 1})
-                pipeline = Pipeline(
-                    self.config.model_copy(update={"sampling": one_view}), exact=True,
-                    method=self.config.method, options=self.config.options,
-                )  # fmt: skip
+                pipeline = self._one_view()
                 with pipeline.start() as again:
                     val = yield from embed_all("validation", pipeline, again, self._val)
         return started, train, val
 
-    def _hand_text(self, started: Started) -> Text:
+    def _one_view(self) -> Pipeline[FinetuneConfig]:
+        one_view = self.config.sampling.model_copy(update={"num_views": 1})
+        return Pipeline(
+            self.config.model_copy(update={"sampling": one_view}), exact=True,
+            method=self.config.method, options=self.config.options,
+        )  # fmt: skip
+
+    def _hand_text(self, started: Started, labels: LabelSet) -> Text:
         """Hand-written prompts alone: what a method makes of them it makes in its loss."""
         plain = Method(started.method.backbone)
-        return embed_text(
-            plain, started.cache, self.labels.names, self.prompts, precision=started.precision
-        )
+        prompts = build_prompts(labels, self.config.templates)
+        return embed_text(plain, started.cache, labels.names, prompts, precision=started.precision)
 
     def _prepare(
         self,
+        stack: ExitStack,
         started: Started,
         train: EmbeddedVideos,
         val: EmbeddedVideos | None,
-        text: Text,
         ranks: Ranks,
     ) -> tuple[Trainer, Prepared]:
         method, config = started.method, self.config
-        device = method.backbone.device
-        batches = self._batches(method, train, text, ranks)
-        method.observe(train.values.flatten(0, 1).to(device))
+        device, learns_image = method.backbone.device, "image" in method.learning_parts
+        self._check_kept(train, method)
+        text = self._hand_text(started, self.labels)
+        data = TrainingSet(train.values, train.targets(self.labels.names), text)
+        plan = make_batches(method, data, config, ranks)
+        batches: Batches = plan
+        if learns_image:
+            batches = with_pixels(stack, plan, self._pipeline, train.refs)
+        else:
+            method.observe(train.values.flatten(0, 1).to(device))
         check = None
         if val is not None:
-            targets = val.targets(self.labels.names)
-            check = EmbeddedValidation(val.values.flatten(0, 1), targets, text, device)
+            again = embedder(self._one_view(), val.refs) if learns_image else None
+            val_text = self._hand_text(started, self.val_labels)
+            check = make_validator(method, val, val_text, again)
+        baseline = None if check is None else check.baseline(method)
         trainer = Trainer(
             method, batches, config.train, validate=check, ranks=ranks,
             place=lambda batch: placed(batch, device), folder=self._folder.path,
@@ -182,37 +207,38 @@ class FineTune:
             clips=len(train.refs),
             classes=len(self.labels),
             val_clips=0 if val is None else len(val.refs),
-            smallest=int(batches.data.counts.min()),
-            largest=int(batches.data.counts.max()),
-            is_balanced=batches.is_balanced,
+            smallest=int(data.counts.min()),
+            largest=int(data.counts.max()),
+            is_balanced=getattr(plan, "is_balanced", True),
             learning=trainer.updates.num_learning,
-            frozen=sum(map(math.prod, read_shapes(self._pipeline.spec.weights_path).values())),
+            frozen=self._count_weights() - num_learning(method.backbone),
             steps=trainer.num_steps,
             device=str(device),
             amp=trainer.updates.amp,
             failures=train.failures + (() if val is None else val.failures),
-            baseline=None if check is None else check.baseline(method),
+            baseline=baseline,
+            baseline_name=self._baseline_name,
             continued_from=trainer.progress.step,
         )
         return trainer, prepared
 
-    def _batches(
-        self, method: Method, train: EmbeddedVideos, text: Text, ranks: Ranks
-    ) -> EmbeddingBatches:
+    @property
+    def _baseline_name(self) -> str:
+        return "plain prototypes" if self._has_episodes else "zero-shot"
+
+    def _count_weights(self) -> int:
+        return sum(map(math.prod, read_shapes(self._pipeline.spec.weights_path).values()))
+
+    def _check_kept(self, train: EmbeddedVideos, method: Method) -> None:
+        """Raise UsageError if too little is left of what was to be learned from."""
         lost = set(self.labels) - {ref.label for ref in train.refs}
         if lost:
             raise UsageError(
                 f"no clip of {shorten_list(sorted(lost))} could be read",
                 hint="replace those files, or leave the label out",
             )
-        config = self.config
-        return EmbeddingBatches(
-            TrainingSet(train.values, train.targets(self.labels.names), text),
-            batch_size=ranks.share(config.train.clips_per_step, len(train.refs)),
-            seed=config.run.seed,
-            classes_per_step=method.classes_per_step,
-            balance=config.train.balance,
-        )
+        if self._has_episodes:
+            check_episodes(train.refs, method.config)
 
     def _run(
         self, trainer: Trainer, train: EmbeddedVideos, prepared: Prepared, ranks: Ranks
@@ -253,7 +279,9 @@ class FineTune:
         if found is not None and baseline is not None:
             about |= {
                 "val_clips": found.clips, "val_top1": round(found.top1, 4),
-                "val_loss": round(found.loss, 4), "zero_shot_top1": round(baseline.top1, 4),
+                "val_loss": round(found.loss, 4),
+                f"{prepared.baseline_name.replace(' ', '_').replace('-', '_')}_top1": round(
+                    baseline.top1, 4),
             }  # fmt: skip
         return about
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from actcli.methods.base import Method
     from actcli.models.hub_client import DownloadReport
     from actcli.video.loader import Loader
+    from actcli.video.training_clips import TrainingReader
+    from actcli.video.worker import ClipReader
 
 log = logging.getLogger("actcli.tasks.pipeline")
 
@@ -146,7 +148,7 @@ class Pipeline(Generic[C]):
     @contextmanager
     def start(self) -> Iterator[Started]:
         """Start the workers, then build the method on its device; leaving kills the workers."""
-        with self.cache, self._start_loader() as loader:
+        with self.cache, self.start_loader() as loader:
             from actcli.engine import Engine
 
             method, precision, tensors = self._build_method()
@@ -208,12 +210,13 @@ class Pipeline(Generic[C]):
             notes=notes,
         )
 
-    def _start_loader(self) -> Loader:
+    def start_loader(self, reader: ClipReader | TrainingReader | None = None) -> Loader:
+        """Decode workers that read clips as this run samples them, or in the given way."""
         from actcli.video.loader import start_loader
         from actcli.video.worker import ClipReader
 
         config = self.config
-        read = ClipReader(config.sampling, self.spec.preprocessing, config.limits)
+        read = reader or ClipReader(config.sampling, self.spec.preprocessing, config.limits)
         return start_loader(
             read,
             config.run.workers,

@@ -52,7 +52,8 @@ class Prepared:
     amp: str
     failures: tuple[Failure, ...]
     baseline: Validation | None
-    """zero-shot CLIP on the same validation videos"""
+    """the backbone as it was on the same validation videos"""
+    baseline_name: str = "zero-shot"
     continued_from: int = 0
     """steps done before"""
 
@@ -99,3 +100,6 @@ class Finished:
     best: Validation | None
     baseline: Validation | None
     seconds: float
+    baseline_name: str = "zero-shot"
+    next_command: str = "classify VIDEO"
+    """what uses the result, but for its --model"""

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import torch
 from torch import Tensor
 
+from actcli.checkpoint import own_tensors
 from actcli.config import TrainConfig
 from actcli.errors import ModelError, ResourceError
 from actcli.methods.base import Method
@@ -40,7 +41,7 @@ class Batches(Protocol):
         """Clips of a batch, over all processes."""
 
     def batch(self, number: int, *, rank: int = 0, num_ranks: int = 1) -> Any:
-        """Batch `number`, or the part of it that is one process's; it has `values`, `clips`."""
+        """Batch `number`, or the part of it that is one process's; it has `parts`, `clips`."""
 
 
 class NotANumberError(ModelError):
@@ -75,7 +76,8 @@ class Trainer:
         self.method, self.config = method, config
         self._batches, self._validate = batches, validate
         self._ranks, self._place, self._folder = ranks or Ranks(), place, folder
-        method.gather = self._ranks.gather
+        method.gather, method.clips_held = self._ranks.gather, config.clips_held
+        method.start_learning()
         self._wrapped = self._ranks.wrap(method, method.backbone.device)
         self.updates = Updates(method, config, self.num_steps)
         self.progress = Progress()
@@ -166,7 +168,8 @@ class Trainer:
 
     def _not_a_number(self, number: int, batch: Any) -> NotANumberError:
         """Which clips of a batch are to blame: those whose embedding is no number, else any."""
-        is_bad = ~torch.isfinite(batch.values.flatten(1)).all(1).to(batch.clips.device)
+        rows = [torch.isfinite(part.flatten(1)).all(1) for part in batch.parts]
+        is_bad = ~torch.cat(rows).to(batch.clips.device)
         known = bool(is_bad.any())
         clips = batch.clips[is_bad] if known else batch.clips
         return NotANumberError(self.progress.step + 1, number, clips.tolist(), is_certain=known)
@@ -198,8 +201,11 @@ class Trainer:
         """
         if self._folder is None or not self._ranks.is_main:
             return
-        method = {n: v for n, v in self.method.state_dict().items() if _may_change(n, self.method)}
-        parts = {"method": method, "random": random_tensors(), **self.updates.tensors()}
+        parts = {
+            "method": own_tensors(self.method),
+            "random": random_tensors(),
+            **self.updates.tensors(),
+        }
         tensors = {f"{part}/{n}": v for part, values in parts.items() for n, v in values.items()}
         save_state(self._folder / STATE_NAME, tensors, self.progress)
 
@@ -221,8 +227,3 @@ class Trainer:
             restore_random(parts["random"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise ModelError(f"{path}: of another model ({error})") from error
-
-
-def _may_change(name: str, method: Method) -> bool:
-    """Whether a tensor is one that training changes: all but frozen towers."""
-    return not name.startswith("backbone.") or not method.backbone.image_tower_is_original

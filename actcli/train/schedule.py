@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 def warm_cosine(step: int, num_steps: int, *, warm_up: int, floor: float = 0.0) -> float:
@@ -25,6 +26,35 @@ def multistep(step: int, *, warm_up: int, milestones: Sequence[int], factor: flo
     if step < warm_up:
         return (step + 1) / warm_up
     return factor ** sum(step >= milestone for milestone in milestones)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionClipSchedule:
+    """The published schedules of ActionCLIP, in whole and part epochs e.
+
+    e < warm-up: e / warm-up, else half a cosine to 0, or `gamma` to the power floor(e / decay).
+    Looked up at the first and then every tenth iteration of an epoch only, so that the first nine
+    iterations of a run learn nothing.
+    """
+
+    num_epochs: int
+    steps_per_epoch: int
+    warm_up_epochs: int = 5
+    kind: Literal["cosine", "multistep"] = "cosine"
+    decay_epochs: int = 15
+    gamma: float = 0.1
+
+    def factor(self, epoch: int, iteration: int) -> float:
+        """What a learning rate is multiplied by in a 0-based iteration of a 0-based epoch."""
+        known = 0 if iteration < 9 else iteration - (iteration - 9) % 10
+        e = epoch + known / self.steps_per_epoch
+        if e < self.warm_up_epochs:
+            return e / self.warm_up_epochs
+        if self.kind == "multistep":
+            power: float = self.gamma ** (e // self.decay_epochs)
+            return power
+        share = (e - self.warm_up_epochs) / (self.num_epochs - self.warm_up_epochs)
+        return (1 + math.cos(math.pi * min(1.0, share))) / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Batches of cached embeddings: batch number i is the same whenever and wherever it is asked for.
+"""Batches of labelled clips: batch number i is the same whenever and wherever it is asked for.
 
 All that is random in a batch follows from the seed and its number. So a run that is continued draws
 what it would have drawn, and processes that share a batch draw their parts of the same one.
@@ -9,14 +9,16 @@ Shape letters: N clips, V views of each, T' embeddings per view, D embedding dim
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor
 
 from actcli.labelled import LabelledEmbeddings
 from actcli.types import Text
+
+Batch = TypeVar("Batch")
 
 _UNEVEN: Final = 3.0
 """How many times the clips of another class one may have before `auto` evens them out."""
@@ -27,7 +29,7 @@ class TrainingSet:
     """Embedded videos with their classes."""
 
     values: Tensor
-    """[N, V, T', D], un-normalised, on the CPU"""
+    """[N, V, T', D], un-normalised, on the CPU; D is 0 where clips come as pixels"""
     targets: Tensor
     """int64 [N]"""
     text: Text
@@ -127,10 +129,17 @@ class EmbeddingBatches:
         return torch.Generator().manual_seed(mixed % (1 << 63))
 
 
-def placed(batch: LabelledEmbeddings, device: torch.device) -> LabelledEmbeddings:
-    """The batch on a device."""
+def placed(batch: Batch, device: torch.device) -> Batch:
+    """A batch, all tensors within it, on a device."""
     if device.type == "cpu":
         return batch
-    names = ("values", "targets", "classes", "noise", "class_noise")
-    moved = {name: getattr(batch, name).to(device) for name in names}
-    return replace(batch, text=replace(batch.text, values=batch.text.values.to(device)), **moved)
+    return _moved(batch, device)  # type: ignore[no-any-return]
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    parts = {part.name: _moved(getattr(value, part.name), device) for part in fields(value)}
+    return replace(value, **parts)

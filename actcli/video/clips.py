@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actcli.config import LimitsConfig, SamplingConfig
-from actcli.types import Clip, Preprocessing, VideoRef
-from actcli.video.decode import read_frames
+from actcli.types import Clip, Preprocessing, SamplePlan, VideoRef
+from actcli.video.decode import Reading, read_frames
 from actcli.video.picture import PictureMaker
 from actcli.video.published_sampling import published_plan
 from actcli.video.sampling import choose_frames, frames_between, make_plan, trim_span
 from actcli.video.timeline import Timeline
+
+Plan = Callable[[Timeline, range], SamplePlan]
+"""(times of all frames, those to choose from) -> which ones"""
 
 
 def read_clip(
@@ -23,41 +29,76 @@ def read_clip(
     *,
     stream: BinaryIO | None = None,
     seek: bool | None = None,
+    plan: Plan | None = None,
 ) -> Clip:
     """The frames of one video, or of its trimmed part, that stand for it.
 
     stream: a seekable file object to read instead of `ref.path`; it stays open
     seek: how to find frames, which does not change them; see `actcli.video.decode.read_frames`
+    plan: what chooses them, the same whenever it is asked; None is what `sampling` says
     Raises VideoError.
     """
-
-    def choose(timeline: Timeline) -> list[int]:
-        return [index for view in _indices(timeline, ref, sampling) for index in view]
-
-    reading = read_frames(
-        ref.path if stream is None else stream,
-        choose,
-        PictureMaker(preprocessing),
-        limits,
-        seek=seek,
-    )
-    timeline = reading.timeline
-    indices = np.array(_indices(timeline, ref, sampling))  # [V, T]
-    start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
-    size = preprocessing.size_px
+    choice = _Choice(ref, sampling, plan)
+    source = ref.path if stream is None else stream
+    reading = read_frames(source, choice, PictureMaker(preprocessing), limits, seek=seek)
+    indices, size = choice.indices(reading.timeline), preprocessing.size_px
     frames = np.empty((*indices.shape, 3, size, size), np.uint8)  # [V, T, 3, X, X]
     for place, index in np.ndenumerate(indices):
         frames[place] = reading.frames[int(index)]
-    return Clip(ref, frames, timeline.times_s[indices], start_s, end_s, reading.warnings)
+    return choice.clip(reading, frames)
 
 
-def _indices(
-    timeline: Timeline, ref: VideoRef, sampling: SamplingConfig
-) -> tuple[tuple[int, ...], ...]:
-    start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
-    if sampling.scheme == "time":
-        plan = make_plan(sampling, start_s, end_s)
-    else:
+def read_whole_frames(
+    ref: VideoRef,
+    sampling: SamplingConfig,
+    preprocessing: Preprocessing,
+    limits: LimitsConfig,
+    *,
+    plan: Plan | None = None,
+) -> tuple[list[NDArray[np.uint8]], Clip]:
+    """The frames of one view scaled, but not cropped: T of uint8 [h, w, 3].
+
+    plan: as in `read_clip`
+    returns: the frames, and the clip without them
+    Raises VideoError.
+    """
+    choice = _Choice(ref, sampling, plan)
+    maker = PictureMaker(preprocessing, is_whole=True)
+    reading = read_frames(ref.path, choice, maker, limits)
+    (view,) = choice.indices(reading.timeline).tolist()
+    frames = [reading.frames[index].transpose(1, 2, 0) for index in view]
+    return frames, choice.clip(reading, np.empty((1, len(view), 3, 0, 0), np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The frames of a video that stand for it, by whatever is known of its timeline."""
+
+    ref: VideoRef
+    sampling: SamplingConfig
+    plan: Plan | None
+
+    def __call__(self, timeline: Timeline) -> list[int]:
+        """The indices of all views, one after another."""
+        chosen: list[int] = self.indices(timeline).flatten().tolist()
+        return chosen
+
+    def indices(self, timeline: Timeline) -> NDArray[np.int64]:
+        """The index of each frame of each view, [V, T]."""
+        return np.array(choose_frames(self._plan(timeline), timeline.times_s))
+
+    def _plan(self, timeline: Timeline) -> SamplePlan:
+        start_s, end_s = trim_span(timeline.duration_s, self.ref.start_s, self.ref.end_s)
+        if self.plan is None and self.sampling.scheme == "time":
+            return make_plan(self.sampling, start_s, end_s)
         part = frames_between(start_s, end_s, timeline.times_s)
-        plan = published_plan(sampling, part, timeline.average_rate)
-    return choose_frames(plan, timeline.times_s)
+        if self.plan is not None:
+            return self.plan(timeline, part)
+        return published_plan(self.sampling, part, timeline.average_rate)
+
+    def clip(self, reading: Reading, frames: NDArray[np.uint8]) -> Clip:
+        """What was read, with its frames [V, T, 3, X, X]."""
+        timeline, ref = reading.timeline, self.ref
+        start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
+        times_s = timeline.times_s[self.indices(timeline)]
+        return Clip(ref, frames, times_s, start_s, end_s, reading.warnings)

@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 
 from actcli.types import Preprocessing
 from actcli.video.colour import HDR_TRANSFERS, to_sdr
-from actcli.video.transform import fit_picture
+from actcli.video.transform import fit_picture, fit_whole
 
 # What ffmpeg takes. Size stays the same here; it decides how chroma is spread over luma.
 _CHROMA: Final = Interpolation.BICUBIC
 
 
 class PictureMaker:
-    """Turns decoded frames into uint8 [3, X, X]; one for each reading, never shared by threads."""
+    """Turns decoded frames into uint8 [3, X, X]; one for each reading, never shared by threads.
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self.preprocessing = preprocessing
+    is_whole: [3, h, w] instead, as `fit_whole`
+    """
+
+    def __init__(self, preprocessing: Preprocessing, *, is_whole: bool = False) -> None:
+        self.preprocessing, self._fit = preprocessing, fit_whole if is_whole else fit_picture
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame, aspect: Fraction) -> NDArray[np.uint8]:
@@ -41,7 +44,7 @@ class PictureMaker:
         if turns:
             pixels = np.rot90(pixels, turns)
         finish = partial(to_sdr, transfer=frame.color_trc, primaries=frame.color_primaries)
-        return fit_picture(
+        return self._fit(
             pixels,
             (width, height) if turns % 2 else (height, width),
             self.preprocessing,

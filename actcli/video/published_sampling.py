@@ -1,17 +1,21 @@
 """Frames by number, as published methods choose them: pure functions of exact counts.
 
-CLIP-FSAR: Wang et al., IJCV 2023 (arXiv 2303.02982), by its authors' code. Parity:
-tests/parity/test_clip_fsar_against_reference.py, on stored indices of that code.
+ActionCLIP: Wang, Xing, Liu (arXiv 2109.08472). CLIP-FSAR: Wang et al., IJCV 2023 (arXiv
+2303.02982). Both by their authors' code, with indices from 0. Parity: tests/parity, on stored
+indices of that code.
 
-Letters: n frames of a video, T frames per clip, R the SAMPLING_RATE of the published configs.
+Letters: n frames of a video, T frames per clip, L consecutive frames of each segment, R the
+SAMPLING_RATE of CLIP-FSAR's published configs.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 from typing import Final
 
 import numpy as np
+from numpy.random import RandomState
 from numpy.typing import NDArray
 
 from actcli.config import SamplingConfig
@@ -29,10 +33,47 @@ def published_plan(sampling: SamplingConfig, part: range, fps: float) -> SampleP
 
     part: indices of the frames to choose from
     """
-    chosen = clip_fsar_indices(
-        len(part), fps, num_frames=sampling.num_frames, rate=sampling.rate, random=Random(0)
-    )
+    if sampling.scheme == "actionclip":
+        chosen = actionclip_indices(len(part), num_frames=sampling.num_frames)
+    else:
+        chosen = clip_fsar_indices(
+            len(part), fps, num_frames=sampling.num_frames, rate=sampling.rate, random=Random(0)
+        )
     return SamplePlan(indices=(tuple(part[i] for i in chosen),))
+
+
+def actionclip_indices(
+    count: int, *, num_frames: int, random: RandomState | None = None, length: int = 1
+) -> tuple[int, ...]:
+    """The frames of one clip, by their places among the n = `count` frames of a video.
+
+    Test: floor(i n / T + (n / T - L) / 2 + j), or floor(i n / S) where there are not S = T L
+    frames, or the middle one for T = 1. Training, with `random`: L frames from a random place of
+    each of T segments, or each frame once and some of them again, in order.
+
+    random:  numpy's legacy generator, drawn from in the order of the published code
+    length:  L, 1 in every published config
+    returns: S indices
+    """
+    wanted = num_frames * length
+    if random is not None:
+        if count <= wanted:
+            again = random.randint(count, size=wanted - count)
+            return tuple(sorted([*range(count), *again.tolist()]))
+        ticks = [i * count // num_frames for i in range(num_frames + 1)]
+        starts = [
+            first + (int(random.randint(room)) if (room := last - first - length + 1) > 0 else 0)
+            for first, last in pairwise(ticks)
+        ]
+        return tuple(start + j for start in starts for j in range(length))
+    if num_frames == 1:
+        return (count // 2,)
+    if count <= wanted:
+        return tuple(i * count // wanted for i in range(wanted))
+    offset = (count / num_frames - length) / 2
+    return tuple(
+        int(i * count / num_frames + offset + j) for i in range(num_frames) for j in range(length)
+    )
 
 
 def clip_fsar_indices(

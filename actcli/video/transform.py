@@ -1,8 +1,8 @@
 """Scale and crop a picture for a model exactly as its authors' image pipeline does.
 
 Sizes and offsets are torchvision's and open_clip's; values equal PIL's antialiased resize to one
-grey level, at a third of the time. What CLIP-FSAR's authors do instead, without antialias and in
-float, is `fit_plainly`.
+grey level, at a third of the time, or to the last one with `by_pil`. What CLIP-FSAR's authors do
+instead, without antialias and in float, is `fit_plainly`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def fit_picture(
     if max(height, width) > _MAX_STRIP * size:
         pixels, (height, width) = _cut_strip(pixels, size, (height, width))
     if preprocessing.antialias:
-        scaled = _crop(_resize(pixels, (height, width), preprocessing.interpolation), size)
+        resize = _resize_by_pil if preprocessing.by_pil and finish is None else _resize
+        scaled = _crop(resize(pixels, (height, width), preprocessing.interpolation), size)
     else:
         (scaled,) = fit_plainly(pixels[None], (height, width), size, preprocessing.interpolation)
         if finish is None:
@@ -53,6 +54,20 @@ def fit_picture(
     above, before = ((size - n) // 2 for n in picture.shape[1:])
     padded[:, above : above + picture.shape[1], before : before + picture.shape[2]] = picture
     return padded
+
+
+def fit_whole(
+    pixels: NDArray[Any],
+    display_size: tuple[int, int],
+    preprocessing: Preprocessing,
+    finish: Finish | None = None,
+) -> NDArray[np.uint8]:
+    """As `fit_picture`, less the crop or padding: uint8 [3, h, w]."""
+    height, width = scaled_size(display_size, preprocessing)
+    if max(height, width) > _MAX_STRIP * preprocessing.size_px:
+        pixels, (height, width) = _cut_strip(pixels, preprocessing.size_px, (height, width))
+    scaled = _resize(pixels, (height, width), preprocessing.interpolation).numpy()
+    return finish(scaled) if finish else scaled
 
 
 def fit_plainly(
@@ -111,6 +126,15 @@ def _resize(pixels: NDArray[Any], size: tuple[int, int], mode: str) -> torch.Ten
     if batch.shape[2:] != size:
         batch = interpolate(batch, size, mode=mode, align_corners=False, antialias=True)
     return batch[0].clamp(0, 1) if batch.dtype == torch.float32 else batch[0]
+
+
+def _resize_by_pil(pixels: NDArray[Any], size: tuple[int, int], mode: str) -> torch.Tensor:
+    """PIL's own resize: uint8 [H, W, 3] -> uint8 [3, h, w]."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    scaled = picture.resize(size[::-1], Image.Resampling[mode.upper()])
+    return torch.from_numpy(np.array(scaled)).permute(2, 0, 1)
 
 
 def _cut_strip(

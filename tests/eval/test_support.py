@@ -10,8 +10,9 @@ from torch import Tensor
 
 from actcli.eval.support import estimate, find_twins
 from actcli.labelled import Episode, Support
-from actcli.methods.base import Method, MethodConfig
+from actcli.methods.base import Method
 from actcli.methods.clip_fsar import ClipFsar, ClipFsarConfig
+from actcli.methods.nearest_prototype import MethodConfig
 from actcli.types import Text
 from tests.methods.conftest import FakeBackbone
 

@@ -20,6 +20,7 @@ class FakeBackbone(nn.Module):
         self.embed_dim, self.input_size, self.score_kind = D, 4, score_kind
         self.digest = "fake"
         self.image_tower_is_original = True
+        self.text_tower_is_original = True
         self.register_buffer("logit_scale", torch.tensor(4.0))
         self.logit_bias = torch.tensor(-10.0) if score_kind == "sigmoid" else None
         generator = torch.Generator().manual_seed(0)

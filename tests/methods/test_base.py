@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from actcli.errors import ModelError, UsageError
-from actcli.methods.base import Method, MethodConfig
+from actcli.methods.base import Method
+from actcli.methods.nearest_prototype import MethodConfig
 from actcli.models.scores import scores_from_logits
 from actcli.types import Text
 

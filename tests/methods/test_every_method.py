@@ -103,13 +103,13 @@ def batch_for(method: Method) -> Any:
     values, targets = clips(6), torch.tensor([0, 1, 2, 0, 1, 2])
     text = Method(method.backbone).embed_text(LABELS, PROMPTS)
     text = Text(text.labels, text.prompts, text.values.detach())
-    if method.trains_on == "embeddings":
+    if method.trains_on == "clips":
         return LabelledEmbeddings(
             values, targets, text, torch.arange(3), torch.ones(6, 8), torch.rand(3),
             torch.arange(6),
         )  # fmt: skip
     episode = Episode(Support(values[:3], targets[:3]), values[3:], text, targets[3:])
-    return TrainingEpisode(episode, targets[:3], targets[3:], text)
+    return TrainingEpisode(episode, targets[:3], targets[3:], text, torch.arange(6))
 
 
 def test_its_loss_is_finite_and_falls_where_it_learns(method: Method) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from actcli.labelled import Episode, Support
-from actcli.methods.base import LARGEST_AUTO_WEIGHT, Method, MethodConfig
+from actcli.methods.base import Method
+from actcli.methods.nearest_prototype import LARGEST_AUTO_WEIGHT, MethodConfig
 from actcli.types import Text
 
 D, T = 8, 5

@@ -147,6 +147,7 @@ def train_loss(case: Case, compare: Compare, _: Path) -> None:
         inputs["support_class_ids"].long(),
         inputs["query_class_ids"].long(),
         as_text(table),
+        torch.arange(len(inputs["support_labels"]) + len(inputs["query_labels"])),
     )
     terms = method.loss(batch)
     logits = method.episode_logits(batch.episode)

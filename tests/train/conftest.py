@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from actcli.labelled import LabelledEmbeddings
-from actcli.methods.base import Method, MethodConfig
+from actcli.methods.base import Method
+from actcli.methods.nearest_prototype import MethodConfig
 from actcli.train.source import EmbeddingBatches, TrainingSet
 from actcli.types import Text
 from tests.methods.conftest import FakeBackbone
@@ -30,7 +31,7 @@ class Small(Method):
 
     name = "small"
     Config: ClassVar[type[MethodConfig]] = SmallConfig
-    trains_on = "embeddings"
+    trains_on = "clips"
     config: SmallConfig
 
     def __init__(self, backbone: Any, config: MethodConfig | None = None) -> None:

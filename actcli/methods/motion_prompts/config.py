@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from actcli.methods.base import MethodConfig
+from actcli.methods.nearest_prototype import MethodConfig
 
 
 class MotionPromptsConfig(MethodConfig):

@@ -15,12 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actcli.labelled import LabelledEmbeddings
-from actcli.methods.base import Encode, Method, MethodConfig, Recall
+from actcli.methods.base import Encode, Method, Recall
 from actcli.methods.motion_prompts.config import MotionPromptsConfig
 from actcli.methods.motion_prompts.exchange import CrossAttention
 from actcli.methods.motion_prompts.losses import Match, Start, matching_terms
 from actcli.methods.motion_prompts.motion import MotionBlock
 from actcli.methods.motion_prompts.prompts import LabelTokens, PromptBank, PromptWriter
+from actcli.methods.nearest_prototype import MethodConfig
 from actcli.models.backbone import Backbone
 from actcli.models.scores import cosine_logits
 from actcli.types import Text
@@ -34,7 +35,7 @@ class MotionPrompts(Method):
 
     name = "motion-prompts"
     Config: ClassVar[type[MethodConfig]] = MotionPromptsConfig
-    trains_on = "embeddings"
+    trains_on = "clips"
     config: MotionPromptsConfig
 
     def __init__(self, backbone: Backbone, config: MethodConfig | None = None) -> None:
