@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 DATA_PANEL = "Data"
 TRAIN_PANEL = "Training"
 LEARN_PANEL = "Optimiser"
-METHODS = ("motion-prompts",)
+PIXEL_PANEL = "Clips, where the image tower learns"
+METHODS = ("motion-prompts", "actionclip", "clip-fsar")
 _TRAIN_FLAGS = {
     "epochs": "epochs", "steps": "steps", "batch_size": "clips_per_step",
     "accumulate": "accumulate", "lr": "learning_rate", "weight_decay": "weight_decay",
     "schedule": "schedule", "warmup": "warm_up", "clip_norm": "clip_norm", "ema": "ema",
     "patience": "patience", "precision": "amp", "balance": "balance", "save_every": "save_every",
+    "augment": "augment", "rand_ops": "rand_ops", "rand_magnitude": "rand_magnitude",
+    "flip": "flip", "moments": "moments", "clips_held": "clips_held",
 }  # fmt: skip
 
 
@@ -82,7 +85,7 @@ def command(
             "--method",
             panel=TRAIN_PANEL,
             autocompletion=opt.complete(lambda: METHODS),
-            help="motion-prompts.",
+            help="motion-prompts, actionclip or clip-fsar (episodes).",
         ),
     ] = "motion-prompts",
     set_: opt.SetOption = None,
@@ -94,7 +97,11 @@ def command(
     ] = None,
     batch_size: Annotated[
         int,
-        opt.option("--batch-size", panel=TRAIN_PANEL, help="Clips of a batch, of all processes."),
+        opt.option(
+            "--batch-size",
+            panel=TRAIN_PANEL,
+            help="Clips of a batch, of all processes; clip-fsar has an episode each.",
+        ),
     ] = 64,
     accumulate: Annotated[
         int, opt.option("--accumulate", panel=TRAIN_PANEL, help="Batches that make one step.")
@@ -116,11 +123,53 @@ def command(
             "--save-every", panel=TRAIN_PANEL, help="Steps to go on from, besides ends of epochs."
         ),
     ] = 0,
+    augment: Annotated[
+        str,
+        opt.option(
+            "--augment",
+            panel=PIXEL_PANEL,
+            autocompletion=opt.complete(lambda: ("clip", "frame", "crop", "none")),
+            help="clip: crops, colours, RandAugment, one draw a clip; frame: one a frame, as "
+            "published; crop; none.",
+        ),
+    ] = "clip",
+    rand_ops: Annotated[
+        int, opt.option("--rand-ops", panel=PIXEL_PANEL, help="RandAugment: operations; 0 is none.")
+    ] = 2,
+    rand_magnitude: Annotated[
+        int, opt.option("--rand-magnitude", panel=PIXEL_PANEL, help="RandAugment: from 0 to 30.")
+    ] = 9,
+    flip: Annotated[
+        str,
+        opt.option(
+            "--flip",
+            panel=PIXEL_PANEL,
+            autocompletion=opt.complete(lambda: ("auto", "on", "off")),
+            help="Mirror every second clip; auto unless labels say left or right.",
+        ),
+    ] = "auto",
+    moments: Annotated[
+        str,
+        opt.option(
+            "--moments",
+            panel=PIXEL_PANEL,
+            autocompletion=opt.complete(lambda: ("random", "fixed")),
+            help="Frames drawn anew each time, or as classify takes them.",
+        ),
+    ] = "random",
+    clips_held: Annotated[
+        int | None,
+        opt.option(
+            "--clips-held",
+            panel=PIXEL_PANEL,
+            help="Passes kept for gradients, others computed again: less memory, more time.",
+        ),
+    ] = None,
     lr: Annotated[
         float, opt.option("--lr", panel=LEARN_PANEL, help="Highest learning rate.")
     ] = 5e-4,
     weight_decay: Annotated[
-        float, opt.option("--weight-decay", panel=LEARN_PANEL, help="Of matrices only.")
+        float, opt.option("--weight-decay", panel=LEARN_PANEL, help="Pulls weights to 0.")
     ] = 0.05,
     schedule: Annotated[
         str,
@@ -179,14 +228,16 @@ def command(
     require_license: opt.RequireLicense = None,
     seed: opt.Seed = 0,
 ) -> None:
-    """Train a small checkpoint on labelled videos, on top of a frozen model.
+    """Train a small checkpoint on labelled videos, on top of a frozen model, or the model too.
 
         actcli finetune train/ --val val/ -o runs/a
         actcli finetune train.csv --val val.csv -o runs/a --epochs 20
         actcli finetune train.csv --val val.csv -o runs/a --epochs 20 --resume
+        actcli finetune train/ -o runs/b --method actionclip --set head=Transf --set learn=head
         actcli classify new/*.mp4 --model runs/a
 
-    Every video is embedded once; steps run on the embeddings. The folder gets best.safetensors (by
+    Frozen, every video is embedded once and steps run on the embeddings; --set learn=all or image
+    decodes clips anew instead. Defaults are the method's own. The folder gets best.safetensors (by
     --val), last.safetensors, log.jsonl, log.csv and what --resume needs. Prints the best's path.
     """  # fmt: skip
     flags = dict(ctx.params)

@@ -255,6 +255,15 @@ def rename(name: str, state: Mapping[str, Tensor]) -> str | None:
     return "backbone.model." + re.sub(r"(resblocks\.\d+)\.net\.", r"\1.", name)
 
 
+def to_reference(name: str) -> str:
+    """One of our names as the published layout has it, less the shift's ".net"."""
+    if name.startswith("head."):
+        return _FUSION + name.removeprefix("head.")
+    if name == "time_embedding":
+        return "visual.time_embedding"
+    return name.removeprefix("backbone.model.").removeprefix("backbone.")
+
+
 def reference_config(state: Mapping[str, Tensor]) -> ActionClipConfig:
     """The config that published weights need, told by their names; as `from_reference`.
 

@@ -61,14 +61,13 @@ def build_with(model_cfg: Mapping[str, Any], state: Mapping[str, Tensor]) -> Any
     return build_from(construct, {name: t for name, t in state.items() if is_ours[name]})
 
 
-def image_tower_shapes(model_cfg: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of what an image tower of an architecture holds; nothing is allocated."""
+def empty_model(model_cfg: Mapping[str, Any]) -> Any:
+    """open_clip's model of an architecture, less the scale and bias; nothing is allocated."""
     import torch
 
     construct, _ = _constructor(model_cfg)
     with torch.device("meta"):
-        tower = construct().visual
-    return {name: tuple(value.shape) for name, value in tower.state_dict().items()}
+        return construct()
 
 
 def _constructor(model_cfg: Mapping[str, Any]) -> tuple[Callable[[], Any], bool]:

@@ -33,9 +33,7 @@ def training_episode() -> TrainingEpisode:
     text = Text(every.labels[1:3], every.prompts[1:3], every.values[1:3])
     query = numbers(4, T, D, seed=2)
     episode = Episode(Support(numbers(2, T, D, seed=1), targets), query, text, targets.repeat(2))
-    return TrainingEpisode(
-        episode, targets + 1, targets.repeat(2) + 1, every, torch.arange(6)
-    )
+    return TrainingEpisode(episode, targets + 1, targets.repeat(2) + 1, every, torch.arange(6))
 
 
 def test_an_episode_can_be_learned_by_heart(fake_backbone: Any) -> None:
