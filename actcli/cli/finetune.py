@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DATA_PANEL = "Data"
 TRAIN_PANEL = "Training"
 LEARN_PANEL = "Optimiser"
+_OWN = "the method's"
 PIXEL_PANEL = "Clips, where the image tower learns"
 METHODS = ("motion-prompts", "actionclip", "clip-fsar")
 _TRAIN_FLAGS = {
@@ -100,11 +101,15 @@ def command(
         opt.option(
             "--batch-size",
             panel=TRAIN_PANEL,
+            show_default=_OWN,
             help="Clips of a batch, of all processes; clip-fsar has an episode each.",
         ),
     ] = 64,
     accumulate: Annotated[
-        int, opt.option("--accumulate", panel=TRAIN_PANEL, help="Batches that make one step.")
+        int,
+        opt.option(
+            "--accumulate", panel=TRAIN_PANEL, show_default=_OWN, help="Batches that make one step."
+        ),
     ] = 1,
     patience: Annotated[
         int,
@@ -129,6 +134,7 @@ def command(
             "--augment",
             panel=PIXEL_PANEL,
             autocompletion=opt.complete(lambda: ("clip", "frame", "crop", "none")),
+            show_default=_OWN,
             help="clip: crops, colours, RandAugment, one draw a clip; frame: one a frame, as "
             "published; crop; none.",
         ),
@@ -145,6 +151,7 @@ def command(
             "--flip",
             panel=PIXEL_PANEL,
             autocompletion=opt.complete(lambda: ("auto", "on", "off")),
+            show_default=_OWN,
             help="Mirror every second clip; auto unless labels say left or right.",
         ),
     ] = "auto",
@@ -166,10 +173,14 @@ def command(
         ),
     ] = None,
     lr: Annotated[
-        float, opt.option("--lr", panel=LEARN_PANEL, help="Highest learning rate.")
+        float,
+        opt.option("--lr", panel=LEARN_PANEL, show_default=_OWN, help="Highest learning rate."),
     ] = 5e-4,
     weight_decay: Annotated[
-        float, opt.option("--weight-decay", panel=LEARN_PANEL, help="Pulls weights to 0.")
+        float,
+        opt.option(
+            "--weight-decay", panel=LEARN_PANEL, show_default=_OWN, help="Pulls weights to 0."
+        ),
     ] = 0.05,
     schedule: Annotated[
         str,
@@ -177,14 +188,17 @@ def command(
             "--schedule",
             panel=LEARN_PANEL,
             autocompletion=opt.complete(lambda: ("cosine", "multistep", "constant")),
+            show_default=_OWN,
             help="cosine, multistep or constant, after the warm-up.",
         ),
     ] = "cosine",
     warmup: Annotated[
-        float, opt.option("--warmup", panel=LEARN_PANEL, help="Share of the steps.")
+        float,
+        opt.option("--warmup", panel=LEARN_PANEL, show_default=_OWN, help="Share of the steps."),
     ] = 0.05,
     clip_norm: Annotated[
-        float | None, opt.option("--clip-norm", panel=LEARN_PANEL, help="Longest gradient.")
+        float | None,
+        opt.option("--clip-norm", panel=LEARN_PANEL, show_default=_OWN, help="Longest gradient."),
     ] = 1.0,
     ema: Annotated[
         float | None,
