@@ -52,6 +52,10 @@ def find_checkpoint(name: str) -> Path | None:
         return path
     if os.path.isdir(path) and (path / BEST_NAME).is_file():
         return path / BEST_NAME
+    if (path / "run.json").is_file() and (path / "log.jsonl").is_file():
+        raise ModelError(
+            f"{name}: a run without its {BEST_NAME}", hint="finetune … --resume, or another run"
+        )
     return None
 
 

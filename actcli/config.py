@@ -17,7 +17,7 @@ T = TypeVar("T", bound="TaskConfig")
 class Config(BaseModel):
     """Base of all settings: frozen, unknown keys rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SamplingConfig(Config):
@@ -68,7 +68,7 @@ class RunConfig(Config):
     """Clips per forward pass; None lets the device decide."""
     workers: int | None = Field(None, ge=0, le=256)
     """Decode processes; None is one per core (at most 16), 0 decodes in this process."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     cache_dir: str | None = None
     use_cache: bool = True
     on_error: Literal["continue", "stop"] = "continue"
@@ -135,14 +135,14 @@ class FewShotConfig(ClassifyConfig):
 class TrainConfig(Config):
     """How a method is trained; what each method itself can switch is in its own config."""
 
-    epochs: int = Field(50, ge=1)
-    steps: int | None = Field(None, ge=1)
+    epochs: int = Field(50, ge=1, le=1_000_000)
+    steps: int | None = Field(None, ge=1, le=1_000_000_000)
     """Optimiser steps, instead of epochs."""
     clips_per_step: int = Field(64, ge=1)
     """Clips of one batch, over all processes."""
     accumulate: int = Field(1, ge=1)
     """Batches whose gradients are added up before a step."""
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(5e-4, gt=0, le=10)
     weight_decay: float = Field(0.05, ge=0)
     schedule: Literal["cosine", "multistep", "constant"] = "cosine"
     warm_up: float = Field(0.05, ge=0, le=1)

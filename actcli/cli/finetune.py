@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,26 +11,12 @@ from actcli.cli import options as opt
 from actcli.cli import streams
 from actcli.errors import UsageError
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from actcli.data.labels import LabelSet
-    from actcli.types import VideoRef
-
 DATA_PANEL = "Data"
 TRAIN_PANEL = "Training"
 LEARN_PANEL = "Optimiser"
 _OWN = "the method's"
 PIXEL_PANEL = "Clips, where the image tower learns"
 METHODS = ("motion-prompts", "actionclip", "clip-fsar")
-_TRAIN_FLAGS = {
-    "epochs": "epochs", "steps": "steps", "batch_size": "clips_per_step",
-    "accumulate": "accumulate", "lr": "learning_rate", "weight_decay": "weight_decay",
-    "schedule": "schedule", "warmup": "warm_up", "clip_norm": "clip_norm", "ema": "ema",
-    "patience": "patience", "precision": "amp", "balance": "balance", "save_every": "save_every",
-    "augment": "augment", "rand_ops": "rand_ops", "rand_magnitude": "rand_magnitude",
-    "flip": "flip", "moments": "moments", "clips_held": "clips_held",
-}  # fmt: skip
 
 
 def command(
@@ -70,6 +55,7 @@ def command(
             help="label<TAB>prompt for own prompts; names for lists of numbers.",
         ),
     ] = None,
+    glob: streams.Glob = None,
     template: streams.Template = None,
     balance: Annotated[
         str,
@@ -259,61 +245,13 @@ def command(
         streams.refuse_both(ctx, flags, one, other)
     if opt.is_typed(ctx, "epochs") and flags["steps"] is not None:
         raise UsageError("--epochs: contradicts --steps")
+    if not output:
+        raise UsageError("-o: names no folder", hint="-o runs/a")
     flags["quiet"] = quiet = quiet or not is_main()
     console = opt.start_messages(quiet=bool(quiet), verbose=bool(verbose))
-    from actcli.cli.training_session import run_training
-    from actcli.config import FinetuneConfig, with_options
-    from actcli.tasks.finetune import FineTune
+    from actcli.cli.training_session import run_training, training_task
 
-    names = _names(flags)
-    train_refs, val_refs = _videos(flags, names)
-    config = with_options(FinetuneConfig(), _options(ctx, flags))
-    view = _download_view(console, quiet=bool(quiet))
-    task = FineTune(
-        train_refs, val_refs, config, Path(output), resume=resume, names=names, report=view
-    )
-    run_training(task, console, flags)
-
-
-def _names(flags: dict[str, Any]) -> LabelSet | None:
-    from actcli.data.labels import LabelSet
-
-    return LabelSet.open(flags["labels_file"]) if flags["labels_file"] else None
-
-
-def _videos(
-    flags: dict[str, Any], names: LabelSet | None
-) -> tuple[tuple[VideoRef, ...], tuple[VideoRef, ...]]:
-    """The training and the validation videos; both may be rows of one list."""
-    from actcli.tasks.examples import read_labelled
-
-    own = None if names is None else names.names
-    train = read_labelled(
-        flags["train"], use="train", root=flags["root"], split=flags["split"], names=own
-    )
-    source = flags["val"] or (flags["train"] if flags["val_split"] else None)
-    if source is None:
-        return train, ()
-    val = read_labelled(source, use="val", root=flags["root"], split=flags["val_split"], names=own)
-    return train, val
-
-
-def _options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
-    options = opt.task_options(
-        ctx, {k: v for k, v in flags.items() if k not in ("precision", "batch_size")}
-    )
-    options |= {
-        name: flags[flag]
-        for flag, name in _TRAIN_FLAGS.items()
-        if opt.is_given(ctx, flag) and flags[flag] is not None
-    }
-    return options | {"method": flags["method"]}
-
-
-def _download_view(console: Console, *, quiet: bool) -> Any:
-    from actcli.render.download import DownloadView
-
-    return DownloadView(console, enabled=not quiet)
+    run_training(training_task(ctx, flags, console), console, flags)
 
 
 def is_main() -> bool:

@@ -12,15 +12,80 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from actcli.cli import options as opt
+from actcli.config import FinetuneConfig, with_options
+from actcli.data.labels import LabelSet
+from actcli.errors import PartialFailure
+from actcli.render.download import DownloadView
 from actcli.render.progress import wants_progress
+from actcli.render.sinks import StreamSink
 from actcli.render.training import TrainingLog, TrainingView
+from actcli.tasks.examples import Use, read_labelled
 from actcli.tasks.finetune import FineTune
 from actcli.train.events import Prepared
+from actcli.types import VideoRef
+
+_TRAIN_FLAGS = {
+    "epochs": "epochs", "steps": "steps", "batch_size": "clips_per_step",
+    "accumulate": "accumulate", "lr": "learning_rate", "weight_decay": "weight_decay",
+    "schedule": "schedule", "warmup": "warm_up", "clip_norm": "clip_norm", "ema": "ema",
+    "patience": "patience", "precision": "amp", "balance": "balance", "save_every": "save_every",
+    "augment": "augment", "rand_ops": "rand_ops", "rand_magnitude": "rand_magnitude",
+    "flip": "flip", "moments": "moments", "clips_held": "clips_held",
+}  # fmt: skip
+
+
+def training_task(ctx: typer.Context, flags: dict[str, Any], console: Console) -> FineTune:
+    """The run that the flags describe."""
+    names = _names(flags)
+    train, val = _videos(flags, names)
+    config = with_options(FinetuneConfig(), _options(ctx, flags))
+    view = DownloadView(console, enabled=not flags["quiet"])
+    return FineTune(
+        train, val, config, Path(flags["output"]), resume=flags["resume"], names=names, report=view
+    )
+
+
+def _names(flags: dict[str, Any]) -> LabelSet | None:
+    return LabelSet.open(flags["labels_file"]) if flags["labels_file"] else None
+
+
+def _videos(
+    flags: dict[str, Any], names: LabelSet | None
+) -> tuple[tuple[VideoRef, ...], tuple[VideoRef, ...]]:
+    """The training and the validation videos; both may be rows of one list."""
+    own = None if names is None else names.names
+
+    def read(path: str, use: Use, split: str | None) -> tuple[VideoRef, ...]:
+        glob = flags["glob"] if os.path.isdir(path) else None
+        return read_labelled(path, use=use, root=flags["root"], split=split, names=own, glob=glob)
+
+    train = read(flags["train"], "train", flags["split"])
+    source = flags["val"] or (flags["train"] if flags["val_split"] else None)
+    if source is None:
+        return train, ()
+    return train, read(source, "val", flags["val_split"])
+
+
+def _options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
+    options = opt.task_options(
+        ctx, {k: v for k, v in flags.items() if k not in ("precision", "batch_size")}
+    )
+    options |= {
+        name: flags[flag]
+        for flag, name in _TRAIN_FLAGS.items()
+        if opt.is_given(ctx, flag) and flags[flag] is not None
+    }
+    return options | ({"method": flags["method"]} if opt.is_given(ctx, "method") else {})
 
 
 def run_training(task: FineTune, console: Console, flags: dict[str, Any]) -> None:
-    """Show and log a run; an interrupted one is saved between two steps."""
+    """Show and log a run; an interrupted one is saved between two steps.
+
+    Raises PartialFailure at its end if videos were left out.
+    """
     folder, quiet = Path(flags["output"]), bool(flags["quiet"])
+    failed = 0
     is_main = os.environ.get("RANK", "0") == "0"  # of those that torchrun started
     with (
         TrainingLog(folder, tensorboard=flags["tensorboard"]) as log,
@@ -32,13 +97,17 @@ def run_training(task: FineTune, console: Console, flags: dict[str, Any]) -> Non
             if is_main:
                 log.write(event)
             if isinstance(event, Prepared):
+                failed = len(event.failures)
                 stop.begin()
             if stop.number is not None:
                 task.save()
                 log.close()
                 stop.leave()
     if is_main:
-        typer.echo(folder / "best.safetensors")
+        StreamSink(sys.stdout).write(f"{folder / 'best.safetensors'}\n")
+    if failed:
+        videos = "video" if failed == 1 else "videos"
+        raise PartialFailure(f"{failed} {videos} could not be used")
 
 
 class _SoftStop:

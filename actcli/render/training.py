@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -102,7 +103,7 @@ def _prepared_lines(event: Prepared) -> Iterator[str]:
     for failure in event.failures[:_MOST_NAMED]:
         yield f"left out: {failure.ref.id}: {failure.error.message}"
     if len(event.failures) > _MOST_NAMED:
-        yield f"left out: {len(event.failures) - _MOST_NAMED} more; run.json names all"
+        yield f"left out: {len(event.failures) - _MOST_NAMED} more, all named in run.json"
     sizes = f"{event.smallest} each"
     if event.smallest != event.largest:
         sizes = f"{event.smallest} to {event.largest} each"
@@ -206,9 +207,8 @@ class TrainingLog:
         self._lines.write(json.dumps({"schema": LOG_SCHEMA, **plain}) + "\n")
 
     def _forget_after(self, step: int) -> None:
-        _keep(self._folder / "log.jsonl", lambda line: json.loads(line)["step"] <= step)
-        _keep(self._folder / "log.csv", lambda line: not line[0].isdigit()
-              or int(line.split(",", 1)[0]) <= step)  # fmt: skip
+        _keep(self._folder / "log.jsonl", lambda line: _step_of_record(line) <= step)
+        _keep(self._folder / "log.csv", lambda line: _step_of_row(line) <= step)
 
 
 def validation_record(found: Validation | None) -> dict[str, float | int]:
@@ -222,10 +222,24 @@ def _keep(path: Path, is_kept: Callable[[str], bool]) -> None:
     """Keep the whole lines of a log for which something holds; a torn one never is."""
     if not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     kept = [line for line in lines if line.endswith("\n") and is_kept(line)]
     if len(kept) < len(lines):
         path.write_text("".join(kept), encoding="utf-8")
+
+
+def _step_of_record(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf  # no line of ours
+
+
+def _step_of_row(line: str) -> float:
+    cell = line.split(",", 1)[0]
+    if cell == _HEAD[0]:
+        return 0
+    return int(cell) if cell.isdecimal() else math.inf
 
 
 def _row(cells: list[object]) -> str:

@@ -67,6 +67,11 @@ class KnownExamples:
             clip.model_copy(update={"input": own.input}) for clip in self._same_file(own)
         ]
 
+    def has_content(self, ref: VideoRef) -> bool:
+        """Whether some part of the same moments is there, whatever its label."""
+        own = clip_of(ref, self._cache)
+        return any(overlap(clip, own) for clip in self._same_file(own))
+
     def say(self, found: Prediction) -> Prediction:
         """The prediction, with a warning if its video is one of the examples."""
         if not self._by_content:
@@ -232,7 +237,13 @@ def read_labelled(
 
     Raises InputError for a label without any, UsageError where a list leaves open which are meant.
     """
-    found = read_manifest(path, root=root, split=split, names=names, glob=glob)
+    try:
+        found = read_manifest(path, root=root, split=split, names=names, glob=glob)
+    except UsageError as error:
+        if use == "val":  # whose flags have other names
+            message = error.message.replace("--split", "--val-split")
+            raise UsageError(message, hint=error.hint) from error
+        raise
     if found.empty:
         raise InputError(
             f"{path}: no videos for {shorten_list(found.empty)}",
@@ -249,27 +260,3 @@ def read_labelled(
     log.info("%s: the rows of the split %s", path, chosen)
     rows = zip(found.refs, found.ref_splits, strict=True)
     return tuple(ref for ref, name in rows if name == chosen)
-
-
-def training_labels(
-    train: Sequence[VideoRef], val: Sequence[VideoRef], names: LabelSet | None
-) -> LabelSet:
-    """The classes of a training set, in the order of its list.
-
-    Raises UsageError for fewer than two, and for labels that only validation has.
-    """
-    seen = tuple(dict.fromkeys(ref.label or "" for ref in train))
-    if len(seen) < 2:
-        raise UsageError(
-            f"the training set has one class only (got {shorten_list(seen) or 'none'})",
-            hint="a folder for each label, or a list with two labels or more",
-        )
-    own = {} if names is None else dict(zip(names.names, names.prompts, strict=True))
-    labels = LabelSet(seen, tuple(own.get(name, ()) for name in seen), source="the training set")
-    unknown = sorted({ref.label or "" for ref in val} - set(seen))
-    if unknown:
-        raise UsageError(
-            f"--val: has labels that the training set lacks: {shorten_list(unknown)}",
-            hint="leave those rows out; untrained labels can be tried with classify",
-        )
-    return labels

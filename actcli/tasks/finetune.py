@@ -6,7 +6,6 @@ Videos are embedded once, with the frozen towers; steps run on the embeddings al
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -19,26 +18,30 @@ from actcli.config import FinetuneConfig, with_options
 from actcli.data.labels import LabelSet
 from actcli.data.prompts import build_prompts
 from actcli.engine import embed_text
-from actcli.errors import ModelError, UsageError, shorten_list
+from actcli.errors import InputError, ModelError, shorten_list
 from actcli.methods.base import Method
 from actcli.models.device import choose_device
-from actcli.models.weight_file import read_shapes
 from actcli.registry import METHODS, resolve
 from actcli.tasks.classify import VideoPath, warn_of_figures, with_templates
 from actcli.tasks.embedding import EmbeddedVideos, embed_all
-from actcli.tasks.examples import Use, read_labelled, training_labels
+from actcli.tasks.examples import Use, read_labelled
 from actcli.tasks.pipeline import Pipeline, Started
-from actcli.tasks.run_folder import LAST_NAME, RunFolder, data_digest
+from actcli.tasks.run_folder import LAST_NAME, RunFolder, data_digest, outcome
 from actcli.tasks.settings import method_config
 from actcli.tasks.training_data import (
-    check_episodes,
+    describe,
     embedder,
     make_batches,
     make_validator,
-    num_learning,
     read_all,
-    with_method_defaults,
     with_pixels,
+)
+from actcli.tasks.training_settings import (
+    check_episodes,
+    training_labels,
+    warn_of_twins,
+    with_method_defaults,
+    with_method_of,
 )
 from actcli.train.dist import Ranks, own_device, start_ranks
 from actcli.train.events import Embedding, EpochEvent, Finished, Prepared, StepEvent
@@ -78,7 +81,7 @@ class FineTune:
     ) -> None:
         self._folder, self._resume = RunFolder(folder, resume=resume), resume
         self._train, self._val = tuple(train), tuple(val)
-        config = with_method_defaults(config)
+        config = with_method_defaults(with_method_of(config))
         kind = resolve(METHODS, config.method)
         self._has_episodes = kind.trains_on == "episodes"
         self.labels = training_labels(self._train, () if self._has_episodes else self._val, names)
@@ -96,6 +99,7 @@ class FineTune:
         self.prompts = build_prompts(self.labels, self.config.templates)
         self._trainer: Trainer | None = None
         warn_of_figures(self._pipeline.spec)
+        warn_of_twins(self._train, self._val, self._pipeline.cache)
 
     def settings(self) -> dict[str, Any]:
         """What decides the outcome of the run, and its conditions."""
@@ -124,14 +128,18 @@ class FineTune:
                 self._folder.check_same(settings)
             elif ranks.is_main:
                 self._folder.begin(settings)
+            if ranks.is_main:
+                stack.enter_context(self._folder.locked())
             started, train, val = yield from self._embed(stack, ranks)
             trainer, prepared = self._prepare(stack, started, train, val, ranks)
             self._trainer = trainer
+            if ranks.is_main and prepared.failures:
+                self._folder.note_left_out(prepared.failures)
             yield prepared
             yield from self._run(trainer, train, prepared, ranks)
         yield Finished(
             self._folder.path, trainer.progress.best, prepared.baseline, time.monotonic() - began,
-            self._baseline_name, "fewshot VIDEO --support DIR" if self._has_episodes
+            prepared.baseline_name, "fewshot VIDEO --support DIR" if self._has_episodes
             else "classify VIDEO",
         )  # fmt: skip
 
@@ -150,21 +158,16 @@ class FineTune:
             if "image" in started.method.learning_parts:
                 train = yield from read_all("training", self._pipeline, self._train)
                 if self._val:
-                    val = yield from read_all("validation", self._one_view(), self._val)
+                    val = yield from read_all(
+                        "validation", self._pipeline.with_one_view(), self._val
+                    )
                 return started, train, val
             train = yield from embed_all("training", self._pipeline, started, self._train)
             if self._val:
-                pipeline = self._one_view()
+                pipeline = self._pipeline.with_one_view()
                 with pipeline.start() as again:
                     val = yield from embed_all("validation", pipeline, again, self._val)
         return started, train, val
-
-    def _one_view(self) -> Pipeline[FinetuneConfig]:
-        one_view = self.config.sampling.model_copy(update={"num_views": 1})
-        return Pipeline(
-            self.config.model_copy(update={"sampling": one_view}), exact=True,
-            method=self.config.method, options=self.config.options,
-        )  # fmt: skip
 
     def _hand_text(self, started: Started, labels: LabelSet) -> Text:
         """Hand-written prompts alone: what a method makes of them it makes in its loss."""
@@ -193,7 +196,7 @@ class FineTune:
             method.observe(train.values.flatten(0, 1).to(device))
         check = None
         if val is not None:
-            again = embedder(self._one_view(), val.refs) if learns_image else None
+            again = embedder(self._pipeline.with_one_view(), val.refs) if learns_image else None
             val_text = self._hand_text(started, self.val_labels)
             check = make_validator(method, val, val_text, again)
         baseline = None if check is None else check.baseline(method)
@@ -203,37 +206,14 @@ class FineTune:
         )  # fmt: skip
         if self._resume and self._folder.state_path.is_file():
             trainer.resume()
-        prepared = Prepared(
-            clips=len(train.refs),
-            classes=len(self.labels),
-            val_clips=0 if val is None else len(val.refs),
-            smallest=int(data.counts.min()),
-            largest=int(data.counts.max()),
-            is_balanced=getattr(plan, "is_balanced", True),
-            learning=trainer.updates.num_learning,
-            frozen=self._count_weights() - num_learning(method.backbone),
-            steps=trainer.num_steps,
-            device=str(device),
-            amp=trainer.updates.amp,
-            failures=train.failures + (() if val is None else val.failures),
-            baseline=baseline,
-            baseline_name=self._baseline_name,
-            continued_from=trainer.progress.step,
-        )
-        return trainer, prepared
-
-    @property
-    def _baseline_name(self) -> str:
-        return "plain prototypes" if self._has_episodes else "zero-shot"
-
-    def _count_weights(self) -> int:
-        return sum(map(math.prod, read_shapes(self._pipeline.spec.weights_path).values()))
+            self._folder.check_best(is_done=trainer.progress.is_done)
+        return trainer, describe(trainer, plan, train, val, baseline, self._pipeline.spec)
 
     def _check_kept(self, train: EmbeddedVideos, method: Method) -> None:
         """Raise UsageError if too little is left of what was to be learned from."""
         lost = set(self.labels) - {ref.label for ref in train.refs}
         if lost:
-            raise UsageError(
+            raise InputError(
                 f"no clip of {shorten_list(sorted(lost))} could be read",
                 hint="replace those files, or leave the label out",
             )
@@ -251,39 +231,24 @@ class FineTune:
         except NotANumberError as error:
             names = [train.refs[clip].id for clip in error.clips]
             whose = "because of" if error.is_certain else "among"
+            named = f": {whose} {shorten_list(names)}" if names else ""
+            is_saved = self._folder.state_path.is_file()
+            hint = "a lower --lr" + ("; the last saved weights are whole" if is_saved else "")
             raise ModelError(
-                f"{error.message}: {whose} {shorten_list(names)}",
-                hint="leave that clip out"
-                if error.is_certain
-                else "a lower --lr, or --precision fp32; the last saved weights are whole",
+                error.message + named, hint="leave that clip out" if error.is_certain else hint
             ) from error
 
     def _keep(self, trainer: Trainer, event: EpochEvent, prepared: Prepared) -> None:
         """Write the weights of an epoch, and the best ones so far."""
-        training = self._training(trainer, event, prepared)
+        training = outcome(event, prepared) | {
+            "data": data_digest(self._train, self._pipeline.cache),
+            "seed": self.config.run.seed,
+        }
         args = (trainer.method, self._pipeline, self.labels, self.prompts, training)
         with trainer.averaged():
             self._folder.save(LAST_NAME, *args)
             if event.is_best:
                 self._folder.save_best(*args)
-
-    def _training(self, trainer: Trainer, event: EpochEvent, prepared: Prepared) -> dict[str, Any]:
-        found, baseline = event.validation, prepared.baseline
-        about: dict[str, Any] = {
-            "clips": prepared.clips, "classes": prepared.classes,
-            "left_out": len(prepared.failures), "data": data_digest(
-                self._train, self._pipeline.cache),
-            "epochs": event.epoch, "steps": event.step, "seed": self.config.run.seed,
-            "learning": prepared.learning,
-        }  # fmt: skip
-        if found is not None and baseline is not None:
-            about |= {
-                "val_clips": found.clips, "val_top1": round(found.top1, 4),
-                "val_loss": round(found.loss, 4),
-                f"{prepared.baseline_name.replace(' ', '_').replace('-', '_')}_top1": round(
-                    baseline.top1, 4),
-            }  # fmt: skip
-        return about
 
 
 def finetune(

@@ -26,7 +26,7 @@ from actcli.checkpoint import (
 )
 from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import TaskConfig
-from actcli.errors import ModelError, VideoError
+from actcli.errors import ModelError, UsageError, VideoError
 from actcli.models.backbone import BackboneSpec
 from actcli.tasks.models import hub_settings, pull_model
 from actcli.tasks.settings import backbone_name, method_config, settled, versions
@@ -110,6 +110,12 @@ class Pipeline(Generic[C]):
             check_backbone(self.path, self.info, spec, self.digest)
         self.conditions: Conditions | None = None
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def with_one_view(self) -> Pipeline[C]:
+        """The same with one view of each video."""
+        sampling = self.config.sampling.model_copy(update={"num_views": 1})
+        config = self.config.model_copy(update={"sampling": sampling})
+        return Pipeline(config, exact=self._exact, method=self._method, options=self._options)
 
     def _pull(self, config: C, report: DownloadReport | None) -> BackboneSpec:
         try:
@@ -249,7 +255,14 @@ class Pipeline(Generic[C]):
         if self._options and info.method in METHODS:
             method_config(resolve(METHODS, info.method), stated)
         info = info.model_copy(update={"config": stated})
-        return build_method(self.path, info, tensors, backbone), precision, tensors
+        try:
+            return build_method(self.path, info, tensors, backbone), precision, tensors
+        except ModelError as error:
+            if not self._options:
+                raise
+            raise UsageError(
+                error.message, hint="leave --set out: it asks for other weights"
+            ) from error
 
 
 def _model_digest(spec: BackboneSpec, cache: Cache) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +21,9 @@ from actcli.errors import InputError, ResourceError, UsageError
 from actcli.methods.base import Method
 from actcli.tasks.pipeline import Pipeline, Prompts
 from actcli.tasks.settings import versions
+from actcli.train.events import EpochEvent, Prepared
 from actcli.train.loop import STATE_NAME
-from actcli.types import VideoRef
+from actcli.types import Failure, VideoRef
 
 RUN_NAME: Final = "run.json"
 LAST_NAME: Final = "last.safetensors"
@@ -30,6 +32,7 @@ RUN_SCHEMA: Final = "actcli.training_run/1"
 _HARMLESS = ("run.", "offline", "backbone", "limits.timeout_s", "require_license",
              "train.save_every")  # fmt: skip
 _HARMFUL = ("run.seed",)
+_LOGS = ("log.jsonl", "log.csv")
 
 
 class RunFolder:
@@ -40,13 +43,19 @@ class RunFolder:
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path = path
+        try:
+            self._check(path, resume=resume)
+        except OSError as error:
+            raise UsageError(f"-o {path}: {error.strerror}", hint="-o runs/a") from error
+
+    def _check(self, path: Path, *, resume: bool) -> None:
         if path.exists() and not path.is_dir():
             raise UsageError(f"-o {path}: is a file (expected a folder)", hint="-o runs/a")
         if resume and not (path / RUN_NAME).is_file():
             raise UsageError(
                 f"--resume: {path} holds no run", hint="start it without --resume first"
             )
-        if not resume and path.is_dir() and any(path.iterdir()):
+        if not resume and path.is_dir() and not self._is_unused():
             raise UsageError(
                 f"-o {path}: is not empty",
                 hint="name a new folder, or continue the run in it with --resume",
@@ -55,6 +64,39 @@ class RunFolder:
         if not os.access(parent, os.W_OK):
             raise UsageError(f"-o {path}: no permission to write there")
 
+    def _is_unused(self) -> bool:
+        """Whether nothing is there but what a run that came to nothing leaves."""
+        left = [entry for entry in self.path.iterdir() if not entry.name.startswith(".draft-")]
+        return all(
+            entry.name == RUN_NAME or (entry.name in _LOGS and not entry.stat().st_size)
+            for entry in left
+        ) and (not left or (self.path / RUN_NAME).is_file())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder while this lasts, where the system can.
+
+        Raises UsageError if one is in it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        number = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"-o {self.path}: another run is at work there", hint="-o NEW"
+                ) from error
+            except OSError:
+                pass  # a network file system without locks
+            yield
+        finally:
+            os.close(number)
+
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Make the folder and write down what the run is set to.
 
@@ -62,11 +104,26 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            stated = {"schema": RUN_SCHEMA, **settings}
-            with draft_of(self.path / RUN_NAME) as draft:
-                draft.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
+            self._write({"schema": RUN_SCHEMA, **settings})
         except OSError as error:
             raise ResourceError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def note_left_out(self, failures: Iterable[Failure]) -> None:
+        """Write down which videos can't be used, and why.
+
+        Raises ResourceError if it can't be written.
+        """
+        named = [
+            {"input": f.ref.id, "kind": f.error.kind, "message": f.error.message} for f in failures
+        ]
+        try:
+            self._write(self.settings() | {"left_out": named})
+        except OSError as error:
+            raise ResourceError(f"{self.path}: cannot be written ({error.strerror})") from error
+
+    def _write(self, stated: Mapping[str, Any]) -> None:
+        with draft_of(self.path / RUN_NAME) as draft:
+            draft.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
 
     def settings(self) -> dict[str, Any]:
         """What the run in the folder is set to.
@@ -75,9 +132,9 @@ class RunFolder:
         """
         path = self.path / RUN_NAME
         try:
-            stated: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            stated: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
             return stated
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from error
 
     def check_same(self, settings: Mapping[str, Any]) -> None:
@@ -86,7 +143,7 @@ class RunFolder:
         found = [
             f"{name.removeprefix('config.')} (was {_short(earlier.get(name))}, "
             f"now {_short(now.get(name))})"
-            for name in sorted({*earlier, *now} - {"schema", "started"})
+            for name in sorted({*earlier, *now} - {"schema", "started", "left_out"})
             if earlier.get(name) != now.get(name) and not _is_harmless(name)
         ]
         if found:
@@ -99,6 +156,14 @@ class RunFolder:
     def state_path(self) -> Path:
         """Where the state of the run is."""
         return self.path / STATE_NAME
+
+    def check_best(self, *, is_done: bool) -> None:
+        """Raise InputError if a run that came to its end has lost its best weights."""
+        if is_done and not (self.path / BEST_NAME).is_file():
+            raise InputError(
+                f"{self.path}: the run is done, and its {BEST_NAME} is gone",
+                hint=f"--model {self.path / LAST_NAME} has the last weights; or begin with -o NEW",
+            )
 
     def save(
         self,
@@ -133,8 +198,25 @@ class RunFolder:
         self.save(BEST_NAME, *args)
 
 
+def outcome(event: EpochEvent, prepared: Prepared) -> dict[str, Any]:
+    """What a checkpoint says of its training: how much, and with what result."""
+    about: dict[str, Any] = {
+        "clips": prepared.clips, "classes": prepared.classes,
+        "left_out": len(prepared.failures), "epochs": event.epoch, "steps": event.step,
+        "learning": prepared.learning,
+    }  # fmt: skip
+    found, baseline = event.validation, prepared.baseline
+    if found is not None and baseline is not None:
+        name = prepared.baseline_name.replace(" ", "_").replace("-", "_")
+        about |= {
+            "val_clips": found.clips, "val_top1": round(found.top1, 4),
+            "val_loss": round(found.loss, 4), f"{name}_top1": round(baseline.top1, 4),
+        }  # fmt: skip
+    return about
+
+
 def data_digest(refs: Iterable[VideoRef], cache: Cache) -> str:
-    """Hex digest of what a set of labelled videos is: contents, parts and labels, in any order."""
+    """Hex digest of what a list of labelled videos is: contents, parts and labels, in order."""
     rows = []
     for ref in refs:
         try:
@@ -142,7 +224,7 @@ def data_digest(refs: Iterable[VideoRef], cache: Cache) -> str:
         except (OSError, ValueError):
             content = f"unreadable {ref.path}"
         rows.append(f"{content} {ref.start_s} {ref.end_s} {ref.label}")
-    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 def _is_harmless(name: str) -> bool:
@@ -151,5 +233,5 @@ def _is_harmless(name: str) -> bool:
 
 
 def _short(value: object) -> str:
-    text = "unset" if value is None else str(value)
+    text = "unset" if value is None else str(value).replace("\n", ", ").replace("\t", ", ")
     return text if len(text) <= 40 else text[:39] + "…"

@@ -46,11 +46,15 @@ def method_config(kind: Any, options: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        known = did_you_mean(name, kind.Config.model_fields)
-        raise UsageError(
-            f"--set {name}: {first['msg']} (got {first['input']!r})",
-            hint=known if first["type"] == "extra_forbidden" else None,
-        ) from error
+        if first["type"] == "extra_forbidden":
+            known = kind.Config.model_fields
+            raise UsageError(
+                f"--set {name}: the method {kind.name} has no such option",
+                hint=did_you_mean(name, known) or f"it has {', '.join(known)}",
+            ) from error
+        if first["type"] == "value_error":  # one of ours
+            raise UsageError(f"--set {first_problem(error)}") from error
+        raise UsageError(f"--set {name}: {first['msg']} (got {first['input']!r})") from error
 
 
 def settled(config: C, info: CheckpointInfo | None) -> C:

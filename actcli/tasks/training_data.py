@@ -6,6 +6,7 @@ dimension.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -15,17 +16,18 @@ import torch
 from torch import Tensor
 
 from actcli.config import FinetuneConfig, TrainConfig
-from actcli.data.episodes import EpisodeSampler, EpisodeShape
+from actcli.data.episodes import EpisodeShape
 from actcli.errors import InputError, UsageError
 from actcli.methods.base import Method
-from actcli.registry import METHODS, resolve
+from actcli.models.backbone import BackboneSpec
+from actcli.models.weight_file import read_shapes
 from actcli.tasks.embedding import EmbeddedVideos, as_videos
 from actcli.tasks.pipeline import Pipeline
-from actcli.tasks.settings import method_config
+from actcli.tasks.training_settings import episode_shape
 from actcli.train.dist import Ranks
 from actcli.train.episodes import EpisodeBatches, sampler_of
-from actcli.train.events import Embedding
-from actcli.train.loop import Batches
+from actcli.train.events import Embedding, Prepared, Validation
+from actcli.train.loop import Batches, Trainer
 from actcli.train.pixels import PixelBatches
 from actcli.train.source import EmbeddingBatches, TrainingSet
 from actcli.train.validation import EpisodeJudge, Judge, LabelJudge, Validator
@@ -38,45 +40,6 @@ from actcli.wording import clean_label
 _VAL_EPISODES = 200
 _SIDES = {"left", "right", "leftward", "rightward", "leftwards", "rightwards", "clockwise",
           "counterclockwise", "anticlockwise", "east", "west"}  # fmt: skip
-
-
-def with_method_defaults(config: FinetuneConfig) -> FinetuneConfig:
-    """The config with what a method's paper has where the user set nothing.
-
-    Raises UsageError for a method that has nothing to train, or an option that it lacks.
-    """
-    kind = resolve(METHODS, config.method)
-    if kind.trains_on is None:
-        can = [name for name in METHODS if resolve(METHODS, name).trains_on is not None]
-        raise UsageError(
-            f"--method {config.method}: has nothing to train", hint=f"--method {can[0]}"
-        )
-    options = dict(config.options)
-    if "num_frames" in kind.Config.model_fields:
-        options.setdefault("num_frames", config.sampling.num_frames)
-    chosen = method_config(kind, options)
-    own = {**kind.training_defaults(chosen), **config.train.model_dump(exclude_unset=True)}
-    update: dict[str, Any] = {"train": TrainConfig.model_validate(own), "options": options}
-    if kind.templates is not None and "templates" not in config.model_fields_set:
-        update["templates"] = kind.templates
-    return config.model_copy(update=update)
-
-
-def check_episodes(refs: Sequence[VideoRef], config: Any) -> None:
-    """Raise UsageError unless labelled videos are enough for the episodes of a method."""
-    place = {label: c for c, label in enumerate(dict.fromkeys(ref.label for ref in refs))}
-    names = [str(label) for label in place]
-    try:
-        EpisodeSampler([place[ref.label] for ref in refs], episode_shape(config), names=names)
-    except UsageError as error:
-        raise UsageError(
-            error.message, hint=f"{error.hint}: --set way=…, shot=…, queries=…"
-        ) from error
-
-
-def num_learning(module: Any) -> int:
-    """How many numbers of a module ask for gradients."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def read_all(
@@ -190,11 +153,6 @@ def augmentation_of(train: TrainConfig, labels: Sequence[str], resize: str) -> A
     )
 
 
-def episode_shape(config: Any) -> EpisodeShape:
-    """The episodes that a method is set to be trained on."""
-    return EpisodeShape(config.way, config.shot, config.queries)
-
-
 def make_validator(
     method: Method, val: EmbeddedVideos, text: Text, again: Callable[[Method], Tensor] | None
 ) -> Validator:
@@ -223,3 +181,34 @@ def _validation_episodes(method: Method, data: TrainingSet) -> Any:
     shot = min(wanted.shot, smallest - 1)
     shape = EpisodeShape(way, shot, min(3, smallest - shot))
     return sampler_of(data, shape, seed=1).first(_VAL_EPISODES)
+
+
+def describe(
+    trainer: Trainer,
+    plan: EmbeddingBatches | EpisodeBatches,
+    train: EmbeddedVideos,
+    val: EmbeddedVideos | None,
+    baseline: Validation | None,
+    spec: BackboneSpec,
+) -> Prepared:
+    """What a run begins with."""
+    method = trainer.method
+    own = sum(p.numel() for p in method.backbone.parameters() if p.requires_grad)  # type: ignore[attr-defined]
+    weights = sum(map(math.prod, read_shapes(spec.weights_path).values()))
+    return Prepared(
+        clips=len(train.refs),
+        classes=len(plan.data.text.labels),
+        val_clips=0 if val is None else len(val.refs),
+        smallest=int(plan.data.counts.min()),
+        largest=int(plan.data.counts.max()),
+        is_balanced=isinstance(plan, EpisodeBatches) or plan.is_balanced,
+        learning=trainer.updates.num_learning,
+        frozen=weights - own,
+        steps=trainer.num_steps,
+        device=str(method.backbone.device),
+        amp=trainer.updates.amp,
+        failures=train.failures + (() if val is None else val.failures),
+        baseline=baseline,
+        baseline_name="plain prototypes" if method.trains_on == "episodes" else "zero-shot",
+        continued_from=trainer.progress.step,
+    )

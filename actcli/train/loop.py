@@ -5,8 +5,9 @@ It knows neither papers nor videos, and what several processes do together is in
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +48,10 @@ class Batches(Protocol):
 class NotANumberError(ModelError):
     """A loss that is no number: training stops before it spoils the weights."""
 
-    def __init__(self, step: int, batch: int, clips: list[int], *, is_certain: bool) -> None:
-        super().__init__(f"the loss is not a number at step {step}, batch {batch}")
+    def __init__(
+        self, message: str, clips: Sequence[int] = (), *, is_certain: bool = False
+    ) -> None:
+        super().__init__(message)
         self.clips, self.is_certain = clips, is_certain
 
 
@@ -106,14 +109,20 @@ class Trainer:
         """
         self.method.train()
         while not self.progress.is_done:
+            if self._ends_epoch():  # perhaps one that was stopped just before
+                yield self._end_epoch()
+                self.save()
+                continue
             yield self._step(self.progress.step)
-            done = self.progress.step
-            is_last = done == self.num_steps
-            if is_last or done % self.steps_per_epoch == 0:
-                yield self._end_epoch(is_last=is_last)
+            is_due = self.config.save_every and self.progress.step % self.config.save_every == 0
+            if is_due and not self._ends_epoch():
                 self.save()
-            elif self.config.save_every and done % self.config.save_every == 0:
-                self.save()
+
+    def _ends_epoch(self) -> bool:
+        """Whether the steps of an epoch are done, and its end is not."""
+        done = self.progress.step
+        is_end = done == self.num_steps or done % self.steps_per_epoch == 0
+        return is_end and self.progress.epochs < -(-done // self.steps_per_epoch)
 
     def _step(self, step: int) -> StepEvent:
         """One optimiser step; what it tells is averaged over batches and processes."""
@@ -172,23 +181,35 @@ class Trainer:
         is_bad = ~torch.cat(rows).to(batch.clips.device)
         known = bool(is_bad.any())
         clips = batch.clips[is_bad] if known else batch.clips
-        return NotANumberError(self.progress.step + 1, number, clips.tolist(), is_certain=known)
+        step = self.progress.step + 1
+        return NotANumberError(
+            f"the loss is not a number at step {step}, batch {number}", clips.tolist(),
+            is_certain=known,
+        )  # fmt: skip
 
-    def _end_epoch(self, *, is_last: bool) -> EpochEvent:
-        found = None
-        if self._validate is not None:
-            with self.averaged():
+    def _end_epoch(self) -> EpochEvent:
+        before, found = self.progress, None
+        epoch = before.epochs + 1
+        with self.averaged():
+            if self._validate is not None:
                 self.method.eval()
                 found = self._validate(self.method)
                 self.method.train()
-        before = self.progress
+            self._check_numbers(epoch, found)
+        is_last = before.step == self.num_steps
         is_best = found is None or found.beats(before.best)
         since = 0 if is_best else before.epochs_since_best + 1
         stops = found is not None and 0 < self.config.patience <= since and not is_last
         best = found if is_best and found is not None else before.best
-        self.progress = Progress(before.step, best, since, is_last or stops)
-        epoch = -(-before.step // self.steps_per_epoch)
+        self.progress = Progress(before.step, best, since, is_last or stops, epoch)
         return EpochEvent(epoch, self.num_epochs, before.step, found, is_best, stops)
+
+    def _check_numbers(self, epoch: int, found: Validation | None) -> None:
+        """Raise NotANumberError for weights that nothing can be computed with."""
+        values = (p for group in self.updates.groups for p in group["params"])
+        is_finite = all(bool(torch.isfinite(value).all()) for value in values)
+        if not is_finite or (found is not None and not math.isfinite(found.loss)):
+            raise NotANumberError(f"the model gives no numbers after epoch {epoch}")
 
     def averaged(self) -> AbstractContextManager[None]:
         """The method holds what is to be used of it: the mean of its weights, if one is kept."""

@@ -21,6 +21,7 @@ from actcli.train.events import Validation
 
 _KEY: Final = "actcli.run"
 _SCHEMA: Final = "actcli.training/1"
+_ANEW: Final = "begin another run with -o NEW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Progress:
     best: Validation | None = None
     epochs_since_best: int = 0
     is_done: bool = False
+    epochs: int = 0
+    """that came to their end: validated, and kept"""
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], progress: Progress) -> None:
@@ -49,14 +52,17 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], Progress]:
     Raises ModelError for a file that is absent, damaged or of another version.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no state to continue from", hint="start without --resume")
-    header = read_header(path)
-    tensors, text = load_tensors(path), header.metadata.get(_KEY, "")
+        raise ModelError(f"{path}: no state to continue from", hint=_ANEW)
+    try:
+        header = read_header(path)
+        tensors, text = load_tensors(path), header.metadata.get(_KEY, "")
+    except ModelError as error:
+        raise ModelError(error.message, hint=_ANEW) from error
     if digest_of(tensors, text) != header.metadata.get("digest"):
-        raise ModelError(f"{path}: damaged, or no state of a run", hint="start without --resume")
+        raise ModelError(f"{path}: damaged, or no state of a run", hint=_ANEW)
     stated = json.loads(text)
     if stated.pop("schema") != _SCHEMA:
-        raise ModelError(f"{path}: of another version of actcli", hint="start without --resume")
+        raise ModelError(f"{path}: of another version of actcli", hint=_ANEW)
     best = stated.pop("best")
     return tensors, Progress(best=None if best is None else Validation(**best), **stated)
 

@@ -46,6 +46,11 @@ class Updates:
         self._ema = {name: parameter.detach().clone() for name, parameter in means}
 
     @property
+    def groups(self) -> list[dict[str, Any]]:
+        """What the optimiser changes, group by group."""
+        return self._optimizer.param_groups
+
+    @property
     def num_learning(self) -> int:
         """How many numbers are learned."""
         return sum(p.numel() for group in self._optimizer.param_groups for p in group["params"])

@@ -188,7 +188,7 @@ def test_a_class_without_a_readable_clip_ends_it(clips: Path, tmp_path: Path) ->
     shutil.copytree(clips / "train", tmp_path / "train")
     for clip in (tmp_path / "train" / LABELS[0]).iterdir():
         clip.write_text("no video")
-    with pytest.raises(UsageError, match='no clip of "raise arms" could be read'):
+    with pytest.raises(InputError, match='no clip of "raise arms" could be read'):
         list(task(tmp_path, tmp_path / "run", val=[]).stream())
 
 
@@ -234,7 +234,7 @@ def test_a_head_with_every_part_off_is_refused(clips: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"scale": "both"}, "--set scale: Extra inputs"), ({"scales": "most"}, "--set scales"),
+    [({"scale": "both"}, "--set scale: the method motion-prompts has no such option"), ({"scales": "most"}, "--set scales"),
      ({"grid": 99}, "--set grid")],
 )  # fmt: skip
 def test_options_of_the_method_are_checked(
