@@ -6,6 +6,7 @@ Everything that knows ranks is here. With one process all of it does nothing.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed
+import torch.distributed.nn
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -75,8 +77,11 @@ class Ranks:
         """
         if self.is_alone:
             return values
-        gathered: Tensor = _Gather.apply(values.contiguous())
-        return gathered
+        with warnings.catch_warnings():
+            # Deprecated for functional collectives, whose gradients are not public yet.
+            warnings.simplefilter("ignore", FutureWarning)
+            every: Any = torch.distributed.nn.all_gather(values.contiguous())  # type: ignore[no-untyped-call]
+        return torch.cat(list(every))
 
     def mean(self, value: float) -> float:
         """The mean of a number over the processes."""
@@ -101,22 +106,6 @@ class Ranks:
         finally:
             if self.is_main:
                 self.barrier()
-
-
-class _Gather(torch.autograd.Function):
-    """All processes' values, in the order of ranks; gradients come back from all of them."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather(parts, values)
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous()
-        torch.distributed.all_reduce(total)
-        return total.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -184,13 +185,15 @@ def test_a_missing_extra_is_named(
     assert "actcli[tensorboard]" in done.err
 
 
-def start(clips: Path, out: Path, *more: str, cache: Path) -> subprocess.Popen[str]:
+def start(
+    clips: Path, out: Path, *more: str, cache: Path, stdout: Any = subprocess.PIPE
+) -> subprocess.Popen[str]:
     env = os.environ | {"ACTCLI_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "actcli", "finetune", str(clips / "train"), "--val",
              str(clips / "val"), "-o", str(out), "--model", "demo", "--workers", "0",
              "--batch-size", "2", *more]  # fmt: skip
     return subprocess.Popen(
-        words, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        words, cwd=ROOT, env=env, text=True, stdout=stdout, stderr=subprocess.PIPE
     )
 
 
@@ -275,3 +278,59 @@ def test_two_processes_have_the_losses_of_one(clips: Path, cache: Path, tmp_path
         found.append([float(row.split(",")[2]) for row in rows])
     assert len(found[0]) == 8
     assert found[1] == pytest.approx(found[0], abs=2e-5)
+
+
+def test_clips_that_were_left_out_are_told_by_the_exit_code(
+    cli: Cli, clips: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(clips / "train", tmp_path / "train")
+    (tmp_path / "train" / LABELS[0] / "9.mp4").write_text("no video")
+    done = cli("finetune", tmp_path / "train", "-o", tmp_path / "a", "--epochs", 1)
+    assert done.code == 3
+    assert "1 video could not be used" in done.err
+    assert done.out.endswith("best.safetensors\n")
+
+
+def test_a_full_stdout_is_no_bug_of_ours(clips: Path, cache: Path, tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        process = start(clips, tmp_path / "a", "--epochs", "1", "-q", cache=cache, stdout=full)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 4, err
+    assert "Traceback" not in err
+
+
+def test_logs_with_lines_that_are_none_are_cleaned(cli: Cli, clips: Path, tmp_path: Path) -> None:
+    train(cli, clips, tmp_path / "a", "--epochs", 1, "-q")
+    for name in ("log.jsonl", "log.csv"):
+        with (tmp_path / "a" / name).open("ab") as file:
+            file.write(b"\xff\x00 no line\n")
+    done = train(cli, clips, tmp_path / "a", "--epochs", 1, "--resume")
+    assert done.code == 0, done.err
+    assert "no line" not in (tmp_path / "a/log.csv").read_text()
+
+
+def test_flags_of_training_on_pixels_arrive(cli: Cli, clips: Path, tmp_path: Path) -> None:
+    done = train(
+        cli, clips, tmp_path / "a", "--method", "actionclip", "--set", "head=meanP", "--steps", 1,
+        "--augment", "frame", "--rand-ops", 1, "--rand-magnitude", 5, "--flip", "off",
+        "--moments", "fixed", "--clips-held", 2, "--batch-size", 4,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    stated = json.loads((tmp_path / "a/run.json").read_text())["config"]["train"]
+    assert {name: stated[name] for name in ("augment", "rand_ops", "rand_magnitude", "flip",
+                                            "moments", "clips_held")} == {
+        "augment": "frame", "rand_ops": 1, "rand_magnitude": 5, "flip": "off",
+        "moments": "fixed", "clips_held": 2,
+    }  # fmt: skip
+    assert stated["learning_rate"] == 5e-6
+
+
+def test_episodes_are_told_as_what_they_are(cli: Cli, clips: Path, tmp_path: Path) -> None:
+    done = train(cli, clips, tmp_path / "a", "--method", "clip-fsar", "--steps", 2, "--set",
+                 "learn=head", "--set", "way=2", "--set", "queries=2")  # fmt: skip
+    assert done.code == 0, done.err
+    assert "plain prototypes on 6 validation clips" in done.err
+    assert "actcli fewshot VIDEO --support DIR" in done.err
+    used = cli("classify", clips / "val", "--model", tmp_path / "a")
+    assert used.code == 4
+    assert "fewshot --support" in used.err

@@ -211,17 +211,13 @@ def test_an_unknown_part_cannot_be_frozen(open_backbone: Open) -> None:
         open_backbone("vit").freeze(["head"])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize(
-    ("frozen", "moves"), [(["image", "text", "scale"], False), (["image"], False), ([], True)]
-)
-def test_batch_statistics_move_only_in_a_tower_that_learns(
-    frozen: list[Any], moves: bool, open_backbone: Open
-) -> None:
+@pytest.mark.parametrize("frozen", [["image", "text", "scale"], ["image"], []])
+def test_batch_statistics_never_move(frozen: list[Any], open_backbone: Open) -> None:
     backbone = open_backbone("resnet").train()
     before = backbone.image_tower.bn1.running_mean.clone()
     backbone.freeze(frozen)
     backbone.train().encode_frames(random_frames(2, 3, 64, 64))
-    assert torch.equal(backbone.image_tower.bn1.running_mean, before) != moves
+    assert torch.equal(backbone.image_tower.bn1.running_mean, before)
 
 
 def test_a_tower_is_original_until_it_is_wrapped(open_backbone: Open) -> None:

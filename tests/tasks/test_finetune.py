@@ -234,8 +234,8 @@ def test_a_head_with_every_part_off_is_refused(clips: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"scale": "both"}, "--set scale: the method motion-prompts has no such option"), ({"scales": "most"}, "--set scales"),
-     ({"grid": 99}, "--set grid")],
+    [({"scale": "both"}, "--set scale: the method motion-prompts has no such option"),
+     ({"scales": "most"}, "--set scales"), ({"grid": 99}, "--set grid")],
 )  # fmt: skip
 def test_options_of_the_method_are_checked(
     clips: Path, tmp_path: Path, options: dict[str, Any], said: str
@@ -295,3 +295,94 @@ def test_embeddings_that_are_no_numbers_name_their_clip(
     monkeypatch.setattr(finetune, "embed_all", spoiled)
     with pytest.raises(ModelError, match=r"not a number at step 1, batch 0: because of .*1\.mp4"):
         list(task(clips, tmp_path / "run", val=[]).stream())
+
+
+def test_what_was_left_out_is_named_in_the_record_of_the_run(clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips / "train", tmp_path / "train")
+    bad = tmp_path / "train" / LABELS[0] / "9.mp4"
+    bad.write_text("no video")
+    list(task(tmp_path, tmp_path / "run", val=[], epochs=1).stream())
+    (left_out,) = json.loads((tmp_path / "run/run.json").read_text())["left_out"]
+    assert left_out["input"] == str(bad)
+    assert left_out["kind"] == "not_video"
+    list(task(tmp_path, tmp_path / "run", val=[], epochs=1, resume=True).stream())
+
+
+def test_a_folder_of_a_run_that_came_to_nothing_can_be_used_again(
+    clips: Path, tmp_path: Path
+) -> None:
+    train = [VideoRef(str(tmp_path / f"{x}.mp4"), label=x) for x in LABELS]
+    with pytest.raises(InputError):
+        list(task(clips, tmp_path / "run", train=train).stream())
+    assert (tmp_path / "run/run.json").is_file()
+    list(task(clips, tmp_path / "run", epochs=1).stream())
+    with pytest.raises(UsageError, match="is not empty"):
+        task(clips, tmp_path / "run", epochs=1)
+
+
+def test_two_runs_never_share_a_folder(clips: Path, tmp_path: Path) -> None:
+    list(task(clips, tmp_path / "run", epochs=1).stream())
+    first = task(clips, tmp_path / "run", epochs=1, resume=True).stream()
+    next(first)
+    with pytest.raises(UsageError, match="another run is at work there"):
+        list(task(clips, tmp_path / "run", epochs=1, resume=True).stream())
+    first.close()  # type: ignore[attr-defined]
+    list(task(clips, tmp_path / "run", epochs=1, resume=True).stream())
+
+
+def test_the_same_clips_in_another_order_are_other_settings(clips: Path, tmp_path: Path) -> None:
+    list(task(clips, tmp_path / "run", epochs=1).stream())
+    train = refs(clips, "train")
+    train[0], train[1] = train[1], train[0]
+    with pytest.raises(UsageError, match="train_digest"):
+        list(task(clips, tmp_path / "run", epochs=1, resume=True, train=train).stream())
+
+
+def test_a_run_whose_best_weights_are_gone_says_so(clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    list(task(clips, out, epochs=1).stream())
+    (out / "best.safetensors").unlink()
+    with pytest.raises(InputError, match=r"its best\.safetensors is gone"):
+        list(task(clips, out, epochs=1, resume=True).stream())
+    (out / "log.jsonl").write_text("")
+    with pytest.raises(ModelError, match="a run without its best"):
+        actcli.classify([], LABELS, model=str(out))
+
+
+def test_validation_clips_that_are_trained_on_are_named(
+    clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    val = [*refs(clips, "val"), refs(clips, "train")[0]]
+    task(clips, tmp_path / "run", val=val)
+    assert "1 of 7 videos are among those trained on" in caplog.text
+
+
+def test_prompts_of_labels_that_are_not_trained_are_named(
+    clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task(clips, tmp_path / "run", names=LabelSet(("raise amrs",), (("lift them",),)))
+    assert 'not trained are not used: "raise amrs"' in caplog.text
+
+
+@pytest.mark.parametrize(
+    "given", [{"learning_rate": float("inf")}, {"learning_rate": 1e30}, {"seed": 10**23},
+              {"seed": -1}, {"epochs": 10**20}, {"weight_decay": float("nan")}]
+)  # fmt: skip
+def test_numbers_out_of_reach_are_refused(
+    clips: Path, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError):
+        task(clips, tmp_path / "run", **given)
+
+
+def test_names_that_no_folder_can_have_are_refused(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="-o"):
+        task(clips, tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "", "{"])
+def test_a_record_of_a_run_that_is_none_is_refused(clips: Path, tmp_path: Path, text: str) -> None:
+    list(task(clips, tmp_path / "run", epochs=1).stream())
+    (tmp_path / "run/run.json").write_text(text)
+    with pytest.raises((InputError, UsageError)):
+        list(task(clips, tmp_path / "run", epochs=1, resume=True).stream())

@@ -263,3 +263,44 @@ def test_one_process_is_all_of_them(method: Small) -> None:
     assert ranks.wrap(method, torch.device("cpu")) is method
     assert ranks.mean(0.25) == 0.25
     ranks.barrier()
+
+
+@pytest.mark.parametrize("stop_at", [4, 8, 12])
+def test_a_run_that_is_saved_before_the_end_of_an_epoch_still_ends_it(
+    stop_at: int, tmp_path: Path
+) -> None:
+    answers = (0.5, 0.7, 0.6)
+    whole = list(trainer(validate=Told(*answers)).run())
+    first = trainer(validate=Told(*answers), folder=tmp_path)
+    seen: list[Any] = []
+    for event in first.run():
+        seen.append(event)
+        if isinstance(event, StepEvent) and event.step == stop_at:
+            first.save()
+            break
+    again = trainer(validate=Told(*answers[stop_at // 4 - 1 :]), folder=tmp_path)
+    again.resume()
+    seen += again.run()
+    ends = [[e for e in events if isinstance(e, EpochEvent)] for events in (whole, seen)]
+    assert ends[0] == ends[1]
+    assert sum(isinstance(e, StepEvent) for e in seen) == 12
+    assert again.progress.best == Validation(0.7, 1.0, 10)
+
+
+def test_a_validation_that_is_no_number_ends_the_run_and_is_never_the_best() -> None:
+    def judge(method: Any) -> Validation:
+        return Validation(0.5, float("nan"), 10)
+
+    with pytest.raises(NotANumberError, match="no numbers after epoch 1"):
+        list(trainer(validate=judge).run())
+
+
+def test_weights_that_are_no_numbers_end_the_run_without_validation_too() -> None:
+    run = trainer(epochs=1)
+    for event in run.run():
+        if isinstance(event, StepEvent) and event.step == 3:
+            with torch.no_grad():
+                run.method.head.bias[0] = float("inf")
+            break
+    with pytest.raises(NotANumberError):
+        list(run.run())
