@@ -52,7 +52,7 @@ def find_checkpoint(name: str) -> Path | None:
         return path
     if os.path.isdir(path) and (path / BEST_NAME).is_file():
         return path / BEST_NAME
-    if (path / "run.json").is_file() and (path / "log.jsonl").is_file():
+    if all(os.path.isfile(path / part) for part in ("run.json", "log.jsonl")):
         raise ModelError(
             f"{name}: a run without its {BEST_NAME}", hint="finetune … --resume, or another run"
         )
