@@ -23,8 +23,9 @@ from pydantic import ValidationError
 
 from actcli.checkpoint_info import SCHEMA, BackboneRef, CheckpointInfo
 from actcli.config import first_problem
+from actcli.demo import HEAD_PATH
 from actcli.errors import ModelError
-from actcli.models.backbone import BackboneSpec, is_local
+from actcli.models.backbone import DEMO_HEAD, BackboneSpec, is_local
 from actcli.models.weight_file import read_header
 from actcli.registry import METHODS, resolve
 
@@ -45,6 +46,8 @@ def find_checkpoint(name: str) -> Path | None:
 
     A run's folder means its `best.safetensors`. Raises ModelError for a file that isn't there.
     """
+    if name == DEMO_HEAD:
+        return HEAD_PATH
     path = Path(name)
     if name.endswith(".safetensors"):
         if not path.is_file():

@@ -135,10 +135,10 @@ def templates_of_environment() -> list[str]:
 
 def model_names() -> Iterable[str]:
     """What `--model` takes, for completion."""
-    from actcli.models.backbone import LOCAL_PREFIX
+    from actcli.models.backbone import DEMO_HEAD, LOCAL_PREFIX
     from actcli.models.catalog import ALIASES, HUB_PREFIX, entries
 
-    return ("demo", LOCAL_PREFIX, HUB_PREFIX, *ALIASES, *entries())
+    return ("demo", DEMO_HEAD, LOCAL_PREFIX, HUB_PREFIX, *ALIASES, *entries())
 
 
 Model = Annotated[

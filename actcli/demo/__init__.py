@@ -4,7 +4,9 @@ import json
 from functools import cache
 from pathlib import Path
 
-MODEL_DIRECTORY = Path(__file__).parent / "model"
+MODEL_DIRECTORY = Path(__file__).resolve().parent / "model"
+HEAD_PATH = MODEL_DIRECTORY / "fewshot.safetensors"
+"""A CLIP-FSAR head for that model, trained on episodes of the 24 actions that it knows."""
 
 
 @cache

@@ -34,6 +34,7 @@ Part = Literal["image", "text", "scale"]
 PARTS: Final = get_args(Part)
 
 LOCAL_PREFIX: Final = "local-dir:"
+DEMO_HEAD: Final = "demo-fewshot"
 TOKENIZER_NAMES: Final = ("tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt")
 _DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"
 
@@ -234,15 +235,14 @@ def find_backbone(name: str) -> BackboneSpec:
 
 def refuse_name(name: str) -> ModelError:
     """The error for a name that stands for no model, as precise as the name allows."""
-    if name.endswith(".safetensors"):
-        return ModelError(
-            f"{name}: this version reads models, not checkpoint files", hint=WHAT_TO_TYPE
-        )
+    if name == DEMO_HEAD or name.endswith(".safetensors"):
+        hint = f"actcli models show {name}"
+        return ModelError(f"{name}: a checkpoint, not a model by name", hint=hint)
     if os.path.isdir(folder := _expand(name)):
         return ModelError(
             f"{name}: a folder needs its prefix", hint=f"type --model {LOCAL_PREFIX}{folder}"
         )
-    return refuse_unknown(name, also=("demo", LOCAL_PREFIX, HUB_PREFIX))
+    return refuse_unknown(name, also=("demo", DEMO_HEAD, LOCAL_PREFIX, HUB_PREFIX))
 
 
 def _expand(typed: str) -> Path:

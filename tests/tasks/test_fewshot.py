@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import actcli
-from actcli.checkpoint import read_checkpoint, read_info
+from actcli.checkpoint import find_checkpoint, read_checkpoint, read_info
 from actcli.config import FewShotConfig, with_options
 from actcli.data.labels import LabelSet
 from actcli.demo.clips import write_clip
@@ -445,3 +445,19 @@ def test_what_can_not_be_saved_or_has_no_label_is_refused_first(
             actcli.fewshot([], examples / "support", save=save, **OPTIONS)
     with pytest.raises(UsageError, match="has no label"):
         actcli.fewshot([], ["a.mp4"], **OPTIONS)  # type: ignore[list-item]
+
+
+def test_the_demo_model_has_a_head_of_its_own_that_sees_the_order_of_time(tmp_path: Path) -> None:
+    """Two classes it was never trained on, that are each other played backwards."""
+    for c, label in enumerate(("kneel down", "rise from knees")):
+        for split, count, seed in (("support", 3, 4100), ("query", 4, 4500)):
+            (tmp_path / split / label).mkdir(parents=True)
+            for i in range(count):
+                write_clip(tmp_path / split / label / f"{i}.mp4", label, seed=seed + 10 * c + i)
+    query = sorted((tmp_path / "query").rglob("*.mp4"))
+    options = OPTIONS | {"model": "demo-fewshot"}
+    results = actcli.fewshot([str(path) for path in query], tmp_path / "support", **options)
+    right = [r.ok and r.label == path.parent.name for r, path in zip(results, query, strict=True)]
+    assert sum(right) >= 7
+    assert {(r.method, r.model) for r in results} == {("clip-fsar", "demo-fewshot")}
+    assert read_info(find_checkpoint("demo-fewshot") or Path()).backbone.name == "demo"
