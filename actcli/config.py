@@ -27,6 +27,9 @@ class SamplingConfig(Config):
     """T, frames per clip."""
     num_views: int = Field(1, ge=1, le=64)
     """V, clips taken from different times of one video; scores are averaged."""
+    num_crops: Literal[1, 3] = 1
+    """Squares cut from each clip: the centre, or start, centre and end of the longer side, each a
+    view of its own."""
     stride_s: float | None = Field(None, gt=0)
     """Seconds between frames for dense sampling; None is uniform sampling."""
     scheme: Literal["time", "actionclip", "clip-fsar"] = "time"
@@ -181,6 +184,36 @@ class FinetuneConfig(TaskConfig):
 
     method: str = "motion-prompts"
     train: TrainConfig = TrainConfig()
+
+
+class EvalConfig(TaskConfig):
+    """Everything `eval` needs besides the videos: how a protocol is run and averaged."""
+
+    protocol: str | None = None
+    """None is the one that is usual for the dataset."""
+    practice: Literal["honest", "published"] = "honest"
+    """published repeats what published code does wrong, and the result says what that is."""
+    way: int = Field(5, ge=2, le=1000)
+    """Classes of a test episode."""
+    shot: int = Field(1, ge=1, le=1000)
+    queries: int = Field(1, ge=1, le=1000)
+    """Queries of each class of an episode."""
+    episodes: int = Field(10_000, ge=1, le=10_000_000)
+    part: Literal["train", "val", "test"] = "test"
+    """Classes of a few-shot split that episodes are drawn from."""
+    shots: tuple[int, ...] = (2, 4, 8, 16)
+    """Examples of each class, one number after another, where all classes are told apart."""
+    unofficial: bool = False
+    """Take lists whose counts are not the published ones."""
+    min_coverage: float = Field(0.99, ge=0, le=1)
+    """Share of the videos that must be there and readable for a number to be given."""
+    allow_missing: bool = False
+
+    @model_validator(mode="after")
+    def _shots_rise(self) -> Self:
+        if not self.shots or list(self.shots) != sorted({*self.shots}) or self.shots[0] < 1:
+            raise ValueError("--shots: not rising numbers from 1 (expected 2,4,8,16)")
+        return self
 
 
 def with_options(config: T, options: Mapping[str, Any]) -> T:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from actcli.cli import classify, data, demo, doctor, fewshot, finetune, models
+from actcli.cli import classify, data, demo, doctor, evaluate, fewshot, finetune, models
 from actcli.errors import ActcliError, ResourceError
 
 EXIT_CODES = (
@@ -112,9 +112,10 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(["\b\n" + inspect.cleandoc(examples), *texts])
 
 
-for _command in (classify, fewshot, finetune, demo, doctor):
+for _command in (classify, fewshot, finetune, evaluate, demo, doctor):
+    _own_name = _command.__name__.rpartition(".")[2]
     app.command(
-        _command.__name__.rpartition(".")[2],
+        "eval" if _command is evaluate else _own_name,  # which is a built-in of Python
         help=_help(_command.command),
         short_help=(_command.command.__doc__ or "").split("\n")[0].rstrip("."),
         epilog=EXIT_CODES,

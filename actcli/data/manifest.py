@@ -94,6 +94,7 @@ def read_manifest(
     names: Sequence[str] | None = None,
     glob: str | None = None,
     dialect: str | None = None,
+    several: bool = False,
 ) -> Manifest:
     """The labelled videos that a file or a folder lists.
 
@@ -102,6 +103,7 @@ def read_manifest(
     names: what the numbers in a list stand for, name i for number i; unused where it has names
     glob: which files of folders, instead of those with the suffix of a video
     dialect: one of DIALECTS, where the content does not tell
+    several: whether one video may have several labels, a row each
 
     Videos that don't exist are listed all the same. A repeated row is one video, with a warning.
 
@@ -114,7 +116,7 @@ def read_manifest(
         rows = _name_numbers(rows, names)
     rows = _tidy_labels(rows)
     splits = tuple(dict.fromkeys(row.split for row in rows if row.split is not None))
-    rows = _drop_repeats(source, _of_split(source, rows, listing.split, splits))
+    rows = _drop_repeats(source, _of_split(source, rows, listing.split, splits), several=several)
     labels = list(dict.fromkeys(row.label for row in rows))
     if listing.dialect == "folder":
         labels.sort(key=natural_key)
@@ -245,13 +247,15 @@ def _split_key(name: str) -> str:
     return "val" if folded in ("validate", "validation") else folded
 
 
-def _drop_repeats(source: str, rows: list[Row]) -> list[Row]:
+def _drop_repeats(source: str, rows: list[Row], *, several: bool) -> list[Row]:
     """Rows without those that repeat another; ManifestError where only the label differs."""
-    first: dict[tuple[str, float, float | None], Row] = {}
+    first: dict[tuple[str, float, float | None, str], Row] = {}
     kept = []
     repeats = []
     for row in rows:
-        earlier = first.setdefault((os.path.normpath(row.path), row.start_s or 0.0, row.end_s), row)
+        label = row.label if several else ""
+        key = (os.path.normpath(row.path), row.start_s or 0.0, row.end_s, label)
+        earlier = first.setdefault(key, row)
         if earlier is row:
             kept.append(row)
         elif earlier.label == row.label:

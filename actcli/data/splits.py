@@ -47,6 +47,10 @@ class FewShotSplit:
     val: tuple[SplitClass, ...]
     test: tuple[SplitClass, ...]
 
+    def part(self, part: SplitPart) -> tuple[SplitClass, ...]:
+        """The classes of one part, by number."""
+        return {"train": self.train, "val": self.val, "test": self.test}[part]
+
     @property
     def classes(self) -> tuple[SplitClass, ...]:
         """Those of all parts."""
@@ -75,6 +79,19 @@ def read_split(name: str) -> FewShotSplit:
         )
     stated = json.loads((_folder() / f"{found}.json").read_text(encoding="utf-8"))
     return FewShotSplit(found, _part(stated, "train"), _part(stated, "val"), _part(stated, "test"))
+
+
+def split_videos(name: str, part: SplitPart) -> tuple[tuple[str, ...], ...] | None:
+    """The videos of each class of a part, by their names without folder and suffix.
+
+    None for splits that take all videos of a class, as those of HMDB51 and UCF101 do.
+    """
+    file = _folder() / "videos" / f"{read_split(name).name}.txt"
+    if not file.is_file():
+        return None
+    lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
+    rows = [words for words in lines if words[0] == part]
+    return tuple(tuple(names) for _, _, _, *names in sorted(rows, key=lambda row: int(row[1])))
 
 
 def find_class(split: FewShotSplit, folder_or_name: str) -> SplitClass | None:

@@ -69,16 +69,24 @@ def rank(
     scores:      [C]
     similarity:  [C], or None where the method has none
 
-    Raises ModelError if a score is no number, as weights that overflow give.
+    Raises ModelError as `order_of`.
     """
-    if not bool(torch.isfinite(scores).all()):
-        raise ModelError(
-            "the model computed scores that are not numbers", hint="use --precision fp32"
-        )
-    best = torch.sort(scores, descending=True, stable=True).indices[:top].tolist()
+    best = order_of(scores)[:top].tolist()
     return tuple(
         ScoredLabel(
             labels[c], float(scores[c]), None if similarity is None else float(similarity[c])
         )
         for c in best
     )
+
+
+def order_of(scores: Tensor) -> Tensor:
+    """The classes from the best to the worst, equal ones in their order: [C] -> int64 [C].
+
+    Raises ModelError if a score is no number, as weights that overflow give.
+    """
+    if not bool(torch.isfinite(scores).all()):
+        raise ModelError(
+            "the model computed scores that are not numbers", hint="use --precision fp32"
+        )
+    return torch.sort(scores, descending=True, stable=True).indices

@@ -104,6 +104,7 @@ class Pipeline(Generic[C]):
         self.spec: BackboneSpec = spec
         if self.info is not None:
             self.spec = replace(spec, preprocessing=self.info.transform)
+        _check_crops(self.config, self.spec)
         self.cache = open_cache(config.run.cache_dir, enabled=config.run.use_cache)
         self.digest = _model_digest(spec, self.cache)
         if self.info is not None and self.path is not None:
@@ -270,3 +271,13 @@ def _model_digest(spec: BackboneSpec, cache: Cache) -> str:
         return spec.digest(cache.file_digest(str(spec.weights_path)).hex())
     except OSError as error:
         raise ModelError(f"--model {spec.name}: the weights can't be read ({error})") from error
+
+
+def _check_crops(config: TaskConfig, spec: BackboneSpec) -> None:
+    """Raise UsageError for three crops of frames that are not cropped along one side."""
+    how = spec.preprocessing.resize
+    if config.sampling.num_crops > 1 and (how != "shortest" or not spec.preprocessing.antialias):
+        raise UsageError(
+            f"--views: {spec.name} sees the whole frame ({how}), of which there are no three crops",
+            hint=f"--views {config.sampling.num_views}",
+        )

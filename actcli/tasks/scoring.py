@@ -11,6 +11,7 @@ from actcli.types import FrameEmbeddings, Prediction, ScoreKind
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from actcli.eval.metrics import Outcome
     from actcli.labelled import Prototypes
     from actcli.methods.base import Method
     from actcli.types import Text
@@ -53,22 +54,42 @@ def by_examples(method: Method, prototypes: Prototypes) -> Scorer:
     )
 
 
+def scores_of(video: FrameEmbeddings, scorer: Scorer) -> Tensor:
+    """The scores of one video, averaged over its views: float64 [C] on the CPU."""
+    import torch
+
+    from actcli.models.scores import average_views, scores_from_logits
+
+    with torch.inference_mode():
+        logits = scorer.logits(video.values)  # [V, C]
+    return average_views(scores_from_logits(logits, scorer.score_kind)[None])[0]
+
+
+def outcome_of(video: FrameEmbeddings, scorer: Scorer, target: int) -> Outcome:
+    """What became of a video whose class is known; equal scores keep the order of the classes."""
+    from actcli.eval.metrics import Outcome
+    from actcli.models.scores import order_of
+
+    scores = scores_of(video, scorer)
+    order = order_of(scores).tolist()
+    return Outcome(video.ref.id, target, order[0], order.index(target), float(scores[order[0]]))
+
+
 def predict(
     video: FrameEmbeddings, scorer: Scorer, *, method: str, model: str, top: int
 ) -> Prediction:
     """The prediction for one video; scores are averaged over its views."""
     import torch
 
-    from actcli.models.scores import average_views, rank, scores_from_logits
+    from actcli.models.scores import rank
 
+    scores = scores_of(video, scorer)
     with torch.inference_mode():
-        logits = scorer.logits(video.values)  # [V, C]
         similarity = scorer.similarity(video.values)
-    scores = average_views(scores_from_logits(logits, scorer.score_kind)[None])
     mean = None if similarity is None else similarity.mean(0).cpu()
     return Prediction(
         ref=video.ref,
-        ranked=rank(scores[0], mean, scorer.labels, top),
+        ranked=rank(scores, mean, scorer.labels, top),
         score_kind=scorer.score_kind,
         method=method,
         model=model,

@@ -5,16 +5,13 @@ Shape letters: N clips, V views of each, S support clips, Q queries, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import torch
-from torch import Tensor
 
-from actcli.data.episodes import EpisodeIndices, EpisodeSampler, EpisodeShape
+from actcli.data.episodes import EpisodeSampler, EpisodeShape
 from actcli.data.opposites import order_pairs
-from actcli.labelled import Episode, Support, TrainingEpisode
+from actcli.episodes import take_episode
+from actcli.labelled import TrainingEpisode
 from actcli.train.source import TrainingSet
-from actcli.types import Text
 
 
 class EpisodeBatches:
@@ -81,27 +78,3 @@ def sampler_of(
         data.targets.tolist(), shape, seed=seed, names=labels,
         must_hold=pairs if pair_share else (), share=pair_share,
     )  # fmt: skip
-
-
-def take_episode(picked: EpisodeIndices, values: Tensor, text: Text) -> Episode:
-    """The episode of some clips.
-
-    values:  [S + Q, T', D], supports first
-    text:    of all C classes
-    """
-    count = len(picked.support)
-    own = Text(
-        tuple(text.labels[c] for c in picked.classes),
-        tuple(text.prompts[c] for c in picked.classes),
-        text.values[list(picked.classes)],
-    )
-    support = Support(values[:count], torch.tensor(picked.support_targets))
-    return Episode(support, values[count:], own, torch.tensor(picked.query_targets))
-
-
-def take_episodes(
-    picked: Sequence[EpisodeIndices], values: Tensor, text: Text
-) -> Iterator[Episode]:
-    """Episodes of embedded clips: values [N, T', D]."""
-    for one in picked:
-        yield take_episode(one, values[[*one.support, *one.query]], text)

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actcli.data.episodes import EpisodeIndices
+from actcli.episodes import take_episodes
 from actcli.methods.base import Method
-from actcli.train.episodes import take_episodes
 from actcli.train.events import Validation
 from actcli.types import Text
 

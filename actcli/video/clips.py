@@ -16,6 +16,7 @@ from actcli.video.picture import PictureMaker
 from actcli.video.published_sampling import published_plan
 from actcli.video.sampling import choose_frames, frames_between, make_plan, trim_span
 from actcli.video.timeline import Timeline
+from actcli.video.transform import three_crops
 
 Plan = Callable[[Timeline, range], SamplePlan]
 """(times of all frames, those to choose from) -> which ones"""
@@ -40,12 +41,16 @@ def read_clip(
     """
     choice = _Choice(ref, sampling, plan)
     source = ref.path if stream is None else stream
-    reading = read_frames(source, choice, PictureMaker(preprocessing), limits, seek=seek)
-    indices, size = choice.indices(reading.timeline), preprocessing.size_px
-    frames = np.empty((*indices.shape, 3, size, size), np.uint8)  # [V, T, 3, X, X]
-    for place, index in np.ndenumerate(indices):
-        frames[place] = reading.frames[int(index)]
-    return choice.clip(reading, frames)
+    crops, size = sampling.num_crops, preprocessing.size_px
+    maker = PictureMaker(preprocessing, is_whole=crops > 1)
+    reading = read_frames(source, choice, maker, limits, seek=seek)
+    indices = choice.indices(reading.timeline)
+    frames = np.empty((len(indices), crops, indices.shape[1], 3, size, size), np.uint8)
+    for (view, place), index in np.ndenumerate(indices):
+        picture = reading.frames[int(index)]
+        frames[view, :, place] = three_crops(picture, size) if crops > 1 else picture
+    # [V * crops, T, 3, X, X]: the crops of one clip stand beside each other
+    return choice.clip(reading, frames.reshape(-1, *frames.shape[2:]))
 
 
 def read_whole_frames(
@@ -100,5 +105,6 @@ class _Choice:
         """What was read, with its frames [V, T, 3, X, X]."""
         timeline, ref = reading.timeline, self.ref
         start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
-        times_s = timeline.times_s[self.indices(timeline)]
+        indices = self.indices(timeline)
+        times_s = timeline.times_s[indices.repeat(len(frames) // len(indices), 0)]
         return Clip(ref, frames, times_s, start_s, end_s, reading.warnings)

@@ -66,8 +66,22 @@ def fit_whole(
     height, width = scaled_size(display_size, preprocessing)
     if max(height, width) > _MAX_STRIP * preprocessing.size_px:
         pixels, (height, width) = _cut_strip(pixels, preprocessing.size_px, (height, width))
-    scaled = _resize(pixels, (height, width), preprocessing.interpolation).numpy()
+    resize = _resize_by_pil if preprocessing.by_pil and finish is None else _resize
+    scaled = resize(pixels, (height, width), preprocessing.interpolation).numpy()
     return finish(scaled) if finish else scaled
+
+
+def three_crops(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Start, centre and end of the longer side: uint8 [3, h, w] -> [3, 3, X, X], crops first.
+
+    The centre is where `fit_picture` crops.
+    """
+    height, width = picture.shape[1:]
+    top, left = crop_offset(height, size), crop_offset(width, size)
+    corners = [(0, left), (top, left), (height - size, left)]
+    if width >= height:
+        corners = [(top, 0), (top, left), (top, width - size)]
+    return np.stack([picture[:, y : y + size, x : x + size] for y, x in corners])
 
 
 def fit_plainly(

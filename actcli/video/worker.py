@@ -42,9 +42,9 @@ class ClipReader:
 
     @property
     def clip_bytes(self) -> int:
-        """Size of one clip's frames, V * T * 3 * X * X."""
-        side = self.preprocessing.size_px
-        return self.sampling.num_views * self.sampling.num_frames * 3 * side * side
+        """Size of one clip's frames, V * T * 3 * X * X, V with all crops."""
+        side, sampling = self.preprocessing.size_px, self.sampling
+        return sampling.num_views * sampling.num_crops * sampling.num_frames * 3 * side * side
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,180 @@
+"""Two results of `eval` side by side: what differs in conditions, what in numbers, and by chance?
+
+Files are read as they were written, so that results of other machines compare as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from actcli.errors import InputError
+from actcli.eval.result import SCHEMA
+from actcli.metrics import mean_interval
+
+_FAMILY: Final = "actcli.eval/"
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """Whether two models differ on the same videos or episodes by more than chance."""
+
+    part: str
+    kind: str
+    """mcnemar, of videos; paired, of episodes"""
+    count: int
+    """Videos or episodes that both results have."""
+    better_a: int
+    """Those where only the first is right, or the first is better."""
+    better_b: int
+    difference: float
+    """Second minus first, of top-1."""
+    half_width: float | None
+    """Of its 95 % interval."""
+    p: float
+    """Two-sided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two results have in common and what not."""
+
+    conditions: tuple[tuple[str, Any, Any], ...]
+    """(name, first, second), differing ones only"""
+    numbers: tuple[tuple[str, float | None, float | None], ...]
+    tests: tuple[PairedTest, ...]
+    coverage: tuple[str, str]
+
+
+def read_result(path: str) -> dict[str, Any]:
+    """A result that `eval -o` wrote.
+
+    Raises InputError for what is none, or of another version of the format.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a result of eval (not JSON: {error})",
+                         hint="actcli eval … -o result.json") from error  # fmt: skip
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if not isinstance(schema, str) or not schema.startswith(_FAMILY):
+        raise InputError(
+            f"{path}: not a result of eval (got schema {schema!r}, expected {SCHEMA})",
+            hint="actcli eval … -o result.json",
+        )
+    if schema != SCHEMA:
+        raise InputError(f"{path}: of another version of the format (got {schema}, "
+                         f"expected {SCHEMA})")  # fmt: skip
+    missing = [key for key in ("conditions", "headlines", "coverage", "parts", "episodes")
+               if key not in record]  # fmt: skip
+    if missing:
+        raise InputError(f"{path}: damaged (without {', '.join(missing)})")
+    return dict(record)
+
+
+def compare(name_a: str, name_b: str) -> Comparison:
+    """Compare two result files.
+
+    Raises InputError for files that are no results, or of other protocols, whose numbers don't
+    compare.
+    """
+    a, b = read_result(name_a), read_result(name_b)
+    try:
+        _refuse_other_protocol(name_a, a, name_b, b)
+        return Comparison(
+            tuple(_differences("", a["conditions"], b["conditions"])),
+            tuple(_numbers(a, b)),
+            tuple(_tests(a, b)),
+            (_coverage(a), _coverage(b)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(f"{name_a}, {name_b}: one of them is damaged ({error!r})") from error
+
+
+def _refuse_other_protocol(
+    name_a: str, a: Mapping[str, Any], name_b: str, b: Mapping[str, Any]
+) -> None:
+    for key in ("protocol", "dataset"):
+        one, other = (record["conditions"][key] for record in (a, b))
+        if one != other:
+            raise InputError(
+                f"{name_a} and {name_b}: their numbers don't compare ({key}: {one} and {other})",
+                hint="evaluate both under one protocol, of one version",
+            )
+
+
+def _coverage(record: Mapping[str, Any]) -> str:
+    counts = record["coverage"]
+    return f"{counts['used']:,} of {counts['expected']:,} clips"
+
+
+def _differences(name: str, a: Any, b: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in dict.fromkeys((*a, *b)):
+            yield from _differences(f"{name}.{key}" if name else key, a.get(key), b.get(key))
+    elif a != b:
+        yield name, a, b
+
+
+def _numbers(
+    a: Mapping[str, Any], b: Mapping[str, Any]
+) -> Iterator[tuple[str, float | None, float | None]]:
+    values = [{one["metric"]: one["value"] for one in record["headlines"]} for record in (a, b)]
+    for name in dict.fromkeys((*values[0], *values[1])):
+        yield name, values[0].get(name), values[1].get(name)
+
+
+def _tests(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[PairedTest]:
+    """One for each part of the same videos and labels, and for the same episodes."""
+    others = {part["name"]: part for part in b["parts"]}
+    for part in a["parts"]:
+        other = others.get(part["name"])
+        if other is not None and part["digest"] == other["digest"]:
+            yield from _of_videos(part, other)
+    one, other = a["episodes"], b["episodes"]
+    keys = ("digest", "way", "shot", "queries", "count", "seed")
+    if one and other and all(one[key] == other[key] for key in keys):
+        yield _of_episodes(one["shares"], other["shares"])
+
+
+def _of_videos(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[PairedTest]:
+    """McNemar's exact test on the videos that both could read."""
+    rights = [{clip[0]: clip[1] == clip[2] for clip in part["clips"]} for part in (a, b)]
+    common = [name for name in rights[0] if name in rights[1]]
+    if not common:
+        return
+    only_a = sum(rights[0][name] and not rights[1][name] for name in common)
+    only_b = sum(rights[1][name] and not rights[0][name] for name in common)
+    n, difference = len(common), (only_b - only_a) / len(common)
+    half = 1.96 * math.sqrt(max(0.0, (only_a + only_b) / n - difference**2) / n)
+    p = exact_sign_test(only_a, only_b)
+    yield PairedTest(a["name"], "mcnemar", n, only_a, only_b, difference, half, p)
+
+
+def _of_episodes(a: list[float], b: list[float]) -> PairedTest:
+    """The mean difference over the same episodes, against a normal distribution of the mean."""
+    differences = [other - one for one, other in zip(a, b, strict=True)]
+    mean, half = mean_interval(differences)
+    error = half / 1.959963984540054
+    p = math.erfc(abs(mean) / error / math.sqrt(2)) if error else float(mean == 0)
+    better = sum(d < 0 for d in differences), sum(d > 0 for d in differences)
+    return PairedTest("episodes", "paired", len(a), *better, mean, half, p)
+
+
+def exact_sign_test(wins: int, losses: int) -> float:
+    """Two-sided p of a fair coin that falls one way `wins` times and the other `losses` times.
+
+    min(1, 2 sum_{k <= min} C(n, k) / 2^n),  n = wins + losses      McNemar's exact test
+    """
+    n, fewer = wins + losses, min(wins, losses)
+    if not n:
+        return 1.0
+    logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+            for k in range(fewer + 1)]  # fmt: skip
+    return min(1.0, 2 * math.fsum(math.exp(log - n * math.log(2)) for log in logs))

@@ -1,0 +1,279 @@
+"""Evaluate: a model under a named protocol, to numbers with all that they depend on.
+
+Every video is embedded once, whatever the number of splits it is in, and comes out of the cache in
+any later evaluation: what was interrupted goes on where it stopped, and a second protocol over the
+same videos decodes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from actcli.cache import make_key
+from actcli.checkpoint import find_checkpoint
+from actcli.config import EvalConfig
+from actcli.data.prompts import build_prompts
+from actcli.errors import InputError, ModelError, UsageError, shorten_list
+from actcli.eval.plan import Part, Request
+from actcli.eval.protocols import make_plan
+from actcli.eval.result import Coverage, EpisodeResult, EvalResult, PartResult
+from actcli.tasks.classify import warn_of_limits
+from actcli.tasks.data import look
+from actcli.tasks.pipeline import Pipeline, Started
+from actcli.types import Failure, FrameEmbeddings, Run, VideoRef
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from actcli.eval.metrics import Outcome
+    from actcli.models.hub_client import DownloadReport
+    from actcli.tasks.scoring import Scorer
+    from actcli.types import Text
+
+log = logging.getLogger("actcli.tasks.evaluate")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How far an evaluation is: videos embedded, or episodes scored."""
+
+    what: str
+    done: int
+    total: int
+    failure: Failure | None = None
+
+
+class Evaluation:
+    """One run of `eval`: every list is read and every file looked for when it is made.
+
+    Raises UsageError, InputError and ManifestError for what can't be evaluated, ModelError.
+    """
+
+    def __init__(self, request: Request, report: DownloadReport | None = None) -> None:
+        request = replace(request, config=_with_published_sampling(request))
+        self.plan = make_plan(request)
+        self._missing = self._look(request.config)
+        self._pipeline = Pipeline(
+            request.config, exact=True, report=report, options=request.config.options
+        )
+        self.config = self._pipeline.config
+        self._check_model()
+        if self._pipeline.info is None and self.plan.episodes is None:
+            warn_of_limits(self.plan.parts[0].labels, self._pipeline.spec)
+
+    @property
+    def model_name(self) -> str:
+        """The model, as results show it."""
+        return self._pipeline.model_name
+
+    def _look(self, config: EvalConfig) -> dict[VideoRef, Failure]:
+        """Videos that are not there, before anything is computed."""
+        failures = {}
+        for ref in self.plan.refs:
+            if (error := look(ref).error) is not None:
+                failures[ref] = Failure(ref, error)
+        total = len(self.plan.refs)
+        if len(failures) == total:
+            first = self.plan.refs[0].path if total else "no video"
+            raise InputError(
+                f"{self.plan.dataset}: none of the {total:,} videos is there (expected {first}, …)",
+                hint="--root is the folder that holds the class folders; actcli data check says "
+                "what is found",
+            )
+        self._refuse_gaps(config, Coverage(total, tuple(failures.values())))
+        return failures
+
+    def _refuse_gaps(self, config: EvalConfig, coverage: Coverage) -> None:
+        coverage.refuse_gaps(self.plan.dataset, config.min_coverage, allow=config.allow_missing)
+
+    def _check_model(self) -> None:
+        info, plan = self._pipeline.info, self.plan
+        by_examples = plan.episodes is not None or any(part.support for part in plan.parts)
+        if info is None:
+            return
+        if info.is_few_shot:
+            raise UsageError(
+                f"--model {self.config.model}: holds few-shot classes, which bring their own "
+                "labels; protocols have theirs",
+                hint=f"actcli classify VIDEOS --model {self.config.model} -o preds.jsonl, then "
+                "actcli eval preds.jsonl --truth LIST",
+            )
+        if info.method == "clip-fsar" and not by_examples:
+            raise ModelError(
+                f"{self.config.model}: a head of clip-fsar needs examples "
+                f"(got --protocol {plan.protocol})",
+                hint="--protocol few-shot, or all-way",
+            )
+
+    def stream(self) -> Iterator[Looked | EvalResult]:
+        """Tell of each video, and of episodes; the last one is the result. Call it once.
+
+        Raises InputError where too few videos can be read.
+        """
+        began = time.monotonic()
+        with self._pipeline.start() as started:
+            failures, found = dict(self._missing), list[PartResult]()
+            episodes: EpisodeResult | None = None
+            if self.plan.episodes is not None:
+                episodes = yield from self._run_episodes(started, failures)
+            else:
+                found = yield from self._run_parts(started, failures)
+        coverage = Coverage(len(self.plan.refs), tuple(failures.values()))
+        self._refuse_gaps(self.config, coverage)
+        seconds = round(time.monotonic() - began, 3)
+        yield EvalResult(
+            self.plan, tuple(found), episodes, coverage, self._run(), self._warnings(coverage),
+            {"wall_s": seconds},
+        )  # fmt: skip
+
+    def _embed(
+        self, started: Started, failures: dict[VideoRef, Failure]
+    ) -> Iterator[tuple[Looked, FrameEmbeddings | None]]:
+        refs = [ref for ref in self.plan.refs if ref not in failures]
+        for number, result in enumerate(started.engine.embed(refs), start=1):
+            if isinstance(result, Failure):
+                failures[result.ref] = failure = self._pipeline.failure(result)
+                yield Looked("video", number, len(refs), failure), None
+            else:
+                yield Looked("video", number, len(refs)), result
+
+    def _run_parts(
+        self, started: Started, failures: dict[VideoRef, Failure]
+    ) -> Generator[Looked, None, list[PartResult]]:
+        """Score each video against all parts that it is in, as soon as it is embedded."""
+        from actcli.eval.metrics import measure
+
+        parts = [_RunningPart(part) for part in self.plan.parts]
+        texts = self._texts(started)
+        for looked, video in self._embed(started, failures):
+            if video is not None:
+                for running, text in zip(parts, texts, strict=True):
+                    running.take(video, started, text)
+            yield looked
+        results = []
+        for running in parts:
+            part, outcomes = running.part, running.outcomes
+            if not outcomes:
+                raise InputError(f"{self.plan.dataset}: no video of {part.name} could be read")
+            measures = measure(outcomes, len(part.labels))
+            labels = tuple(part.labels)
+            results.append(PartResult(part.name, labels, part.digest(), measures, tuple(outcomes)))
+        return results
+
+    def _texts(self, started: Started) -> list[Text]:
+        """The words of each part, those of the same labels once."""
+        known: dict[tuple[str, ...], Text] = {}
+        for part in self.plan.parts:
+            labels = tuple(part.labels)
+            if labels not in known:
+                prompts = build_prompts(part.labels, self.config.templates)
+                known[labels] = started.embed_text(labels, prompts)
+        return [known[tuple(part.labels)] for part in self.plan.parts]
+
+    def _run_episodes(
+        self, started: Started, failures: dict[VideoRef, Failure]
+    ) -> Generator[Looked, None, EpisodeResult]:
+        import torch
+
+        from actcli.eval.few_shot import Episodes
+
+        (part,), rule = self.plan.parts, self.plan.episodes
+        assert rule is not None, "a plan of episodes has a rule"
+        places = {replace(ref, label=None): part.labels.index(ref.label or "") for ref in part.refs}
+        rows: list[Tensor] = []
+        targets: list[int] = []
+        for looked, video in self._embed(started, failures):
+            if video is not None:
+                rows.append(video.values.float().mean(0))
+                targets.append(places[video.ref])
+            yield looked
+        (text,) = self._texts(started)
+        episodes = Episodes(targets, rule, tuple(part.labels))
+        shares: list[float] = []
+        for found in episodes.shares(started.method, torch.stack(rows), text):
+            shares += found
+            yield Looked("episode", len(shares), rule.count)
+        return EpisodeResult(tuple(part.labels), part.digest(), tuple(shares),
+                             episodes.distinct(), rule.repeats)  # fmt: skip
+
+    def _run(self) -> Run:
+        words = [build_prompts(part.labels, self.config.templates) for part in self.plan.parts]
+        labels = [list(part.labels) for part in self.plan.parts]
+        fingerprint = make_key(self._pipeline.identity() | {"labels": labels, "prompts": words})
+        run = self._pipeline.run_record("eval", fingerprint.hex(), self.plan.parts[0].labels,
+                                        words[0])  # fmt: skip
+        run.notes.update(
+            method=self._pipeline.method_name,
+            prompts_digest=hashlib.sha256(repr(words).encode()).hexdigest(),
+        )
+        return run
+
+    def _warnings(self, coverage: Coverage) -> tuple[str, ...]:
+        """What makes the number less than it looks."""
+        said = list(self.plan.notes)
+        if not self.plan.official and self.config.unofficial:
+            said.append("the lists are not the published ones (--unofficial)")
+        if coverage.failures:
+            said.append(f"{coverage}: the others are missing or unreadable")
+        return tuple(said)
+
+
+def _with_published_sampling(request: Request) -> EvalConfig:
+    """The config with the frames that published code takes, where nothing else was asked for."""
+    config = request.config
+    is_own = bool(config.sampling.model_fields_set - {"num_frames"})
+    if config.practice == "honest" or is_own or find_checkpoint(config.model) is not None:
+        return config
+    update: dict[str, Any] = {"scheme": "actionclip"}
+    if request.few_shot_name is not None and config.protocol in (None, "few-shot"):
+        rate = 35 if request.few_shot_name == "kinetics100" else 50
+        update = {"scheme": "clip-fsar", "rate": rate}
+    return config.model_copy(update={"sampling": config.sampling.model_copy(update=update)})
+
+
+class _RunningPart:
+    """A part of an evaluation while its videos come in; examples come before them."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.outcomes: list[Outcome] = []
+        self._targets = {
+            replace(ref, label=None): part.labels.index(ref.label or "") for ref in part.refs
+        }
+        self._examples = {replace(ref, label=None): ref for ref in part.support}
+        self._support: list[FrameEmbeddings] = []
+        self._scorer: Scorer | None = None
+
+    def take(self, video: FrameEmbeddings, started: Started, text: Text) -> None:
+        """One video, which may be an example, or to be classified, or of other parts."""
+        if video.ref in self._examples:
+            self._support.append(replace(video, ref=self._examples[video.ref]))
+        if video.ref in self._targets:
+            from actcli.tasks.scoring import outcome_of
+
+            scorer = self._scorer or self._make_scorer(started, text)
+            self.outcomes.append(outcome_of(video, scorer, self._targets[video.ref]))
+
+    def _make_scorer(self, started: Started, text: Text) -> Scorer:
+        from actcli.tasks.scoring import by_examples, by_words
+
+        if not self._examples:
+            self._scorer = by_words(started.method, text)
+            return self._scorer
+        from actcli.checkpoint_info import SupportClip
+        from actcli.tasks.supports import make_supports
+
+        clips = [SupportClip(input=v.ref.id, label=v.ref.label or "") for v in self._support]
+        lost = set(text.labels) - {clip.label for clip in clips}
+        if lost:
+            raise InputError(f"{self.part.name}: no example of {shorten_list(sorted(lost))} "
+                             "could be read")  # fmt: skip
+        supports = make_supports(clips, self._support, text)
+        self._scorer = by_examples(started.method, supports.prototypes(started.method))
+        self._support = []
+        return self._scorer
