@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from actcli.errors import ActcliError as ActcliError
     from actcli.methods.base import Method as Method
     from actcli.tasks.classify import classify as classify
+    from actcli.tasks.evaluate import evaluate as evaluate
     from actcli.tasks.fewshot import fewshot as fewshot
     from actcli.tasks.finetune import finetune as finetune
     from actcli.types import Failure as Failure
@@ -24,6 +25,7 @@ _HOMES = {
     "Prediction": "actcli.types",
     "VideoRef": "actcli.types",
     "classify": "actcli.tasks.classify",
+    "evaluate": "actcli.tasks.evaluate",
     "fewshot": "actcli.tasks.fewshot",
     "finetune": "actcli.tasks.finetune",
 }
@@ -37,6 +39,7 @@ __all__ = [
     "VideoRef",
     "__version__",
     "classify",
+    "evaluate",
     "fewshot",
     "finetune",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +33,8 @@ List = Annotated[
     str,
     typer.Argument(
         metavar="LIST",
-        help="A folder per label, CSV, JSON Lines, path<TAB>label, or a dataset's own list.",
+        help="A folder per label, CSV, JSON Lines, path<TAB>label, a dataset's own list, or the "
+        "name of a dataset with --root: ucf101, hmdb51, kinetics400, ssv2, kinetics100, …",
     ),
 ]
 Root = Annotated[
@@ -40,6 +42,13 @@ Root = Annotated[
     opt.option(
         "--root", panel=opt.INPUT_PANEL,
         help="Where the list's paths begin, if not in its own folder.",
+    ),
+]  # fmt: skip
+Lists = Annotated[
+    str | None,
+    opt.option(
+        "--lists", panel=opt.INPUT_PANEL,
+        help="Where a dataset's official lists are, if not below --root.",
     ),
 ]  # fmt: skip
 Split = Annotated[
@@ -71,6 +80,7 @@ def group() -> None:
 def check(
     source: List,
     root: Root = None,
+    lists: Lists = None,
     split: Split = None,
     labels_file: LabelsFile = None,
     glob: Glob = None,
@@ -92,7 +102,7 @@ def check(
     """Count which videos of a list are there and can be read, label by label.
 
         actcli data check train.csv --root videos/
-        actcli data check trainlist01.txt --root UCF-101 --no-decode
+        actcli data check ucf101 --root data/ucf101 --no-decode
         actcli data check examples/ --format jsonl | jq 'select(.found < 5).label'
 
     Exit 3 where some are missing or unreadable, 4 where all are. Each is named on stderr with its
@@ -109,7 +119,7 @@ def check(
 
     given = {"num_frames": frames, "timeout_s": timeout, "workers": workers}
     config = with_options(ClassifyConfig(), given)
-    manifest = _read(source, root, split, labels_file, glob)
+    manifest = _read(source, root, split, labels_file, glob, lists)
     tally = Tally(manifest.labels)
     results = check_videos(
         manifest.refs,
@@ -216,11 +226,25 @@ def convert(
 
 
 def _read(
-    source: str, root: str | None, split: str | None, labels_file: str | None, glob: str | None
+    source: str,
+    root: str | None,
+    split: str | None,
+    labels_file: str | None,
+    glob: str | None,
+    lists: str | None = None,
 ) -> Manifest:
     from actcli.data.labels import LabelSet
     from actcli.data.manifest import read_manifest
+    from actcli.data.whole_dataset import is_dataset, read_whole
 
+    if is_dataset(source) and not os.path.exists(source):
+        if root is None:
+            raise UsageError(
+                f"{source}: where are its videos?", hint=f"actcli data check {source} --root FOLDER"
+            )
+        return read_whole(source, root, split=split, lists=lists)
+    if lists is not None:
+        raise UsageError(f"--lists: is for datasets by name (got {source})")
     names = None
     if labels_file is not None:
         names = LabelSet.open(labels_file, stdin=sys.stdin.buffer).names

@@ -6,7 +6,7 @@
     kinetics600   the same
     ssv2          20bn-something-something-v2/*.webm            validation.json, labels.json
 
-Lists are looked for below `--lists`, else below the root, two folders deep. What a dataset's own
+Lists are looked for below `--lists`, then below the root, two folders deep. What a dataset's own
 lists say is checked against what is published of them; what is not there is never made up.
 """
 
@@ -22,6 +22,7 @@ from typing import Final
 from actcli.data.labels import LabelSet
 from actcli.data.list_text import HMDB_NAME, UCF_NAME
 from actcli.data.manifest import Manifest, read_manifest
+from actcli.data.official_lists import numbered_split
 from actcli.data.walk import natural_key
 from actcli.errors import InputError, ManifestError, close_names, shorten_list
 from actcli.types import VideoRef
@@ -37,6 +38,7 @@ class Dataset:
 
     name: str
     num_classes: int
+    """0 where evaluations choose among them anyway."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Videos of its official lists, by split; of none where copies differ."""
     names: str = ""
@@ -62,7 +64,7 @@ DATASETS: Final[Mapping[str, Dataset]] = {
                 "hmdb51", ("", "hmdb51", "hmdb51_org", "HMDB51", "videos")),
         Dataset("kinetics400", 400, {}, "kinetics400",
                 ("", "videos", "val", "videos_val", "k400"), _KINETICS),
-        Dataset("kinetics600", 600, {}, "", ("", "videos", "val", "videos_val", "k600"), _KINETICS),
+        Dataset("kinetics600", 0, {}, "", ("", "videos", "val", "videos_val", "k600"), _KINETICS),
         Dataset("ssv2", 174, {"val": 24777, "train": 168913}, "",
                 ("", "20bn-something-something-v2", "videos"),
                 {"val": r"(something-something-v2-)?validation\.json",
@@ -105,8 +107,9 @@ def read_dataset(
     for name, folder in (("--root", root), ("--lists", lists)):
         if folder is not None and not os.path.isdir(folder):
             raise InputError(f"{name} {folder}: no such folder")
-    manifest = _read(dataset, root, split, lists)
-    labels = _labels(dataset, manifest, lists or root, exact=exact)
+    places = [place for top in (lists, root) if top is not None for place in _folders(top)]
+    manifest = _read(dataset, root, split, places)
+    labels = _labels(dataset, manifest, places, exact=exact)
     if exact:
         check_counts(manifest.source, split, dataset.counts.get(split), len(manifest))
     refs = tuple(replace(ref, label=labels[labels.index(ref.label or "")]) for ref in manifest.refs)
@@ -123,8 +126,8 @@ def check_counts(source: str, split: str, expected: int | None, got: int) -> Non
         )
 
 
-def _read(dataset: Dataset, root: str, split: str, lists: str | None) -> Manifest:
-    places = list(_folders(lists or root))
+def _read(dataset: Dataset, root: str, split: str, places: Sequence[str]) -> Manifest:
+    """The list of a split, of the first folder that has one; of Kinetics else its folders."""
     if dataset.lists:
         wanted = re.compile(dataset.lists[split], re.IGNORECASE)
         found = [path for folder in places for path in _files(folder, wanted)]
@@ -132,16 +135,28 @@ def _read(dataset: Dataset, root: str, split: str, lists: str | None) -> Manifes
             return _placed(dataset, root, found[0], None)
         if dataset.name.startswith("kinetics"):
             return _read_folders(dataset, root, split)
-        raise _no_list(dataset, split, lists or root, "validation.json, as it is published")
-    pattern = UCF_NAME if dataset.name == "ucf101" else HMDB_NAME
+        raise _no_list(dataset, split, places[0], "validation.json, as it is published")
     for folder in places:
-        if any(_files(folder, pattern)):
+        if _has_split(dataset, folder, split):
             return _placed(dataset, root, folder, split)
     expected = {
         "ucf101": "testlist01.txt and its kin, as in UCF101TrainTestSplits-RecognitionTask.zip",
         "hmdb51": "<label>_test_split1.txt and its kin, as in test_train_splits.rar",
     }[dataset.name]
-    raise _no_list(dataset, split, lists or root, expected)
+    raise _no_list(dataset, split, places[0], expected)
+
+
+def _has_split(dataset: Dataset, folder: str, split: str) -> bool:
+    """Whether a folder holds the list of a numbered split, or lists of it for each label."""
+    use, number = numbered_split(split)
+    pattern = UCF_NAME if dataset.name == "ucf101" else HMDB_NAME
+    found = (pattern.fullmatch(os.path.basename(path)) for path in _files(folder, pattern))
+    return any(
+        match is not None
+        and (number is None or int(match["number"]) == number)
+        and match.groupdict().get("split", use) == use
+        for match in found
+    )
 
 
 def _no_list(dataset: Dataset, split: str, folder: str, expected: str) -> InputError:
@@ -153,17 +168,14 @@ def _no_list(dataset: Dataset, split: str, folder: str, expected: str) -> InputE
 
 
 def _placed(dataset: Dataset, root: str, source: str, split: str | None) -> Manifest:
-    """A list with the first of the usual folders in which some of its videos lie."""
+    """A list with the first of the usual folders in which some of its videos lie, else the last."""
     homes = [os.path.join(root, home) for home in dataset.homes]
-    best: Manifest | None = None
     for home in dict.fromkeys(home for home in homes if os.path.isdir(home)):
         manifest = read_manifest(source, root=home, split=split)
         step = max(1, len(manifest) // _TRIED)
         if any(os.path.exists(ref.path) for ref in manifest.refs[::step]):
-            return manifest
-        best = best or manifest
-    assert best is not None, "the root is a folder"
-    return best
+            break
+    return manifest
 
 
 def _read_folders(dataset: Dataset, root: str, split: str) -> Manifest:
@@ -181,12 +193,14 @@ def _read_folders(dataset: Dataset, root: str, split: str) -> Manifest:
         ) from error
 
 
-def _labels(dataset: Dataset, manifest: Manifest, lists: str, *, exact: bool) -> LabelSet:
+def _labels(
+    dataset: Dataset, manifest: Manifest, places: Sequence[str], *, exact: bool
+) -> LabelSet:
     """The names of all classes: the bundled list's, the dataset's own, or those of the list.
 
     Raises ManifestError for labels that are none of them, or too few.
     """
-    known = LabelSet.bundled(dataset.names) if dataset.names else _own_names(dataset, lists)
+    known = LabelSet.bundled(dataset.names) if dataset.names else _own_names(dataset, places)
     if known is not None:
         strange = [label for label in manifest.labels if known.find(label) is None]
         if strange:
@@ -201,7 +215,7 @@ def _labels(dataset: Dataset, manifest: Manifest, lists: str, *, exact: bool) ->
             known = LabelSet(tuple(known[c] for c in sorted(kept)), source=known.source)
     labels = known or LabelSet(manifest.labels, source=manifest.source)
     seen = len(manifest.labels)
-    if exact and seen != dataset.num_classes:
+    if exact and dataset.num_classes and seen != dataset.num_classes:
         missing = [name for name in labels if LabelSet(manifest.labels).find(name) is None]
         raise ManifestError(
             f"{manifest.source}: has {seen} classes (expected the {dataset.num_classes} of "
@@ -211,19 +225,19 @@ def _labels(dataset: Dataset, manifest: Manifest, lists: str, *, exact: bool) ->
     return labels
 
 
-def _own_names(dataset: Dataset, lists: str) -> LabelSet | None:
+def _own_names(dataset: Dataset, places: Sequence[str]) -> LabelSet | None:
     """The names in SSv2's labels.json, if it is there."""
     if dataset.name != "ssv2":
         return None
     wanted = re.compile(r"(something-something-v2-)?labels\.json", re.IGNORECASE)
-    paths = [path for folder in _folders(lists) for path in _files(folder, wanted)]
+    paths = [path for folder in places for path in _files(folder, wanted)]
     if not paths:
         return None
     try:
         with open(paths[0], encoding="utf-8") as file:
             numbers = json.load(file)
         names = sorted(numbers, key=lambda name: int(numbers[name]))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise ManifestError(f"{paths[0]}: not a map of names to numbers ({error})") from error
     plain = [name.replace("[", "").replace("]", "") for name in names]
     return LabelSet(tuple(plain), source=paths[0])

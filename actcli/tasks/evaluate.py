@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -16,23 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 from actcli.cache import make_key
 from actcli.checkpoint import find_checkpoint
-from actcli.config import EvalConfig
+from actcli.config import EvalConfig, with_options
 from actcli.data.prompts import build_prompts
-from actcli.errors import InputError, ModelError, UsageError, shorten_list
-from actcli.eval.plan import Part, Request
+from actcli.errors import InputError, ModelError, UsageError
+from actcli.eval.plan import Plan, Request
 from actcli.eval.protocols import make_plan
 from actcli.eval.result import Coverage, EpisodeResult, EvalResult, PartResult
-from actcli.tasks.classify import warn_of_limits
+from actcli.tasks.classify import VideoPath, warn_of_limits, with_templates
 from actcli.tasks.data import look
 from actcli.tasks.pipeline import Pipeline, Started
+from actcli.tasks.running_part import RunningPart
 from actcli.types import Failure, FrameEmbeddings, Run, VideoRef
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from actcli.eval.metrics import Outcome
+    from actcli.data.labels import LabelSet
     from actcli.models.hub_client import DownloadReport
-    from actcli.tasks.scoring import Scorer
     from actcli.types import Text
 
 log = logging.getLogger("actcli.tasks.evaluate")
@@ -55,12 +56,10 @@ class Evaluation:
     """
 
     def __init__(self, request: Request, report: DownloadReport | None = None) -> None:
-        request = replace(request, config=_with_published_sampling(request))
         self.plan = make_plan(request)
-        self._missing = self._look(request.config)
-        self._pipeline = Pipeline(
-            request.config, exact=True, report=report, options=request.config.options
-        )
+        config = _with_published_sampling(request.config, self.plan)
+        self._missing = self._look(config)
+        self._pipeline = Pipeline(config, exact=True, report=report, options=config.options)
         self.config = self._pipeline.config
         self._check_model()
         if self._pipeline.info is None and self.plan.episodes is None:
@@ -148,7 +147,7 @@ class Evaluation:
         """Score each video against all parts that it is in, as soon as it is embedded."""
         from actcli.eval.metrics import measure
 
-        parts = [_RunningPart(part) for part in self.plan.parts]
+        parts = [RunningPart(part) for part in self.plan.parts]
         texts = self._texts(started)
         for looked, video in self._embed(started, failures):
             if video is not None:
@@ -223,57 +222,39 @@ class Evaluation:
         return tuple(said)
 
 
-def _with_published_sampling(request: Request) -> EvalConfig:
+def _with_published_sampling(config: EvalConfig, plan: Plan) -> EvalConfig:
     """The config with the frames that published code takes, where nothing else was asked for."""
-    config = request.config
     is_own = bool(config.sampling.model_fields_set - {"num_frames"})
-    if config.practice == "honest" or is_own or find_checkpoint(config.model) is not None:
+    if plan.practice == "honest" or is_own or find_checkpoint(config.model) is not None:
         return config
     update: dict[str, Any] = {"scheme": "actionclip"}
-    if request.few_shot_name is not None and config.protocol in (None, "few-shot"):
-        rate = 35 if request.few_shot_name == "kinetics100" else 50
-        update = {"scheme": "clip-fsar", "rate": rate}
+    if plan.episodes is not None:
+        update = {"scheme": "clip-fsar", "rate": 35 if plan.dataset == "kinetics100" else 50}
     return config.model_copy(update={"sampling": config.sampling.model_copy(update=update)})
 
 
-class _RunningPart:
-    """A part of an evaluation while its videos come in; examples come before them."""
+def evaluate(
+    source: VideoPath,
+    *,
+    root: VideoPath | None = None,
+    lists: VideoPath | None = None,
+    split: str | None = None,
+    labels: LabelSet | None = None,
+    config: EvalConfig | None = None,
+    **options: Any,
+) -> EvalResult:
+    """Measure a model under a named protocol.
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        self.outcomes: list[Outcome] = []
-        self._targets = {
-            replace(ref, label=None): part.labels.index(ref.label or "") for ref in part.refs
-        }
-        self._examples = {replace(ref, label=None): ref for ref in part.support}
-        self._support: list[FrameEmbeddings] = []
-        self._scorer: Scorer | None = None
+    source:  a dataset by name ("ucf101"), or a labelled list or folder
+    root:    where its videos are; lists: where its official lists are, if not there
+    labels:  all labels to choose from, where a list of one's own doesn't have them all
+    options: fields of EvalConfig and of its parts, e.g. `model="demo"`, `protocol="few-shot"`
 
-    def take(self, video: FrameEmbeddings, started: Started, text: Text) -> None:
-        """One video, which may be an example, or to be classified, or of other parts."""
-        if video.ref in self._examples:
-            self._support.append(replace(video, ref=self._examples[video.ref]))
-        if video.ref in self._targets:
-            from actcli.tasks.scoring import outcome_of
-
-            scorer = self._scorer or self._make_scorer(started, text)
-            self.outcomes.append(outcome_of(video, scorer, self._targets[video.ref]))
-
-    def _make_scorer(self, started: Started, text: Text) -> Scorer:
-        from actcli.tasks.scoring import by_examples, by_words
-
-        if not self._examples:
-            self._scorer = by_words(started.method, text)
-            return self._scorer
-        from actcli.checkpoint_info import SupportClip
-        from actcli.tasks.supports import make_supports
-
-        clips = [SupportClip(input=v.ref.id, label=v.ref.label or "") for v in self._support]
-        lost = set(text.labels) - {clip.label for clip in clips}
-        if lost:
-            raise InputError(f"{self.part.name}: no example of {shorten_list(sorted(lost))} "
-                             "could be read")  # fmt: skip
-        supports = make_supports(clips, self._support, text)
-        self._scorer = by_examples(started.method, supports.prototypes(started.method))
-        self._support = []
-        return self._scorer
+    Raises UsageError, InputError and ManifestError for what can't be evaluated, ModelError.
+    """
+    settings = with_options(config or EvalConfig(), with_templates(options))
+    top, lists_top = (None if path is None else os.fsdecode(path) for path in (root, lists))
+    request = Request(os.fsdecode(source), settings, top, lists_top, split, labels)
+    *_, result = Evaluation(request).stream()
+    assert isinstance(result, EvalResult), "a stream ends with its result"
+    return result

@@ -15,6 +15,7 @@ from actcli.errors import InputError, VideoError
 from actcli.eval.plan import Part, Plan
 from actcli.eval.predictions import Scored, match, read_predictions
 from actcli.eval.result import Coverage, EvalResult, PartResult
+from actcli.tasks.scoring import named_part
 from actcli.tasks.settings import versions
 from actcli.types import Failure, Run, VideoRef
 
@@ -86,7 +87,7 @@ def _outcomes(
             rank = order.index(target)
         elif len(order) >= _TOP:
             rank = len(order)
-        yield Outcome(ref.id, target, order[0], rank, record.ranked[0][1])
+        yield Outcome(named_part(ref), target, order[0], rank, record.ranked[0][1])
 
 
 def _measures(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from actcli.types import FrameEmbeddings, Prediction, ScoreKind
+from actcli.types import FrameEmbeddings, Prediction, ScoreKind, VideoRef
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,14 +65,22 @@ def scores_of(video: FrameEmbeddings, scorer: Scorer) -> Tensor:
     return average_views(scores_from_logits(logits, scorer.score_kind)[None])[0]
 
 
+def named_part(ref: VideoRef) -> str:
+    """The name of a video; of a trimmed one with its seconds, as media fragments have it."""
+    if ref.start_s is None and ref.end_s is None:
+        return ref.id
+    end = "" if ref.end_s is None else f",{ref.end_s:g}"
+    return f"{ref.id}#t={ref.start_s or 0:g}{end}"
+
+
 def outcome_of(video: FrameEmbeddings, scorer: Scorer, target: int) -> Outcome:
     """What became of a video whose class is known; equal scores keep the order of the classes."""
     from actcli.eval.metrics import Outcome
     from actcli.models.scores import order_of
 
-    scores = scores_of(video, scorer)
+    scores, ref = scores_of(video, scorer), video.ref
     order = order_of(scores).tolist()
-    return Outcome(video.ref.id, target, order[0], order.index(target), float(scores[order[0]]))
+    return Outcome(named_part(ref), target, order[0], order.index(target), float(scores[order[0]]))
 
 
 def predict(

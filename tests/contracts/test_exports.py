@@ -11,7 +11,7 @@ import actcli
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
     "ActcliError", "Failure", "LabelSet", "Method", "Prediction", "VideoRef", "__version__",
-    "classify", "fewshot", "finetune",
+    "classify", "evaluate", "fewshot", "finetune",
 ]  # fmt: skip
 
 

@@ -1,9 +1,9 @@
-"""Write actcli/data/splits/*.json from the facts about the published lists beside the project.
+"""Write actcli/data/splits/ from the facts about the published lists beside the project.
 
 PYTHONPATH=. python tests/data/make_splits.py
 
-A class is a row: name, what the published code puts into its prompt, its folder in the dataset.
-Videos are not listed: whoever has the dataset has them below the folders, or in its annotations.
+A class is a row: name, what the published code puts into its prompt, its folder in the dataset. Of
+splits that choose among the videos of a class, these stand in videos/*.txt, a class a line.
 """
 
 from __future__ import annotations
@@ -53,6 +53,35 @@ def write_split(name: str) -> None:
     (SPLITS / f"{name}.json").write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
 
 
+def read_videos(name: str) -> dict[str, list[list[str]]] | None:
+    """[part][class] -> names of videos without folder and suffix; None if all of a class count."""
+    path = FACTS / "videos" / f"{name}.json"
+    if not path.is_file():
+        return None
+    facts: dict[str, dict[str, list[Any]]] = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        part: [[Path(str(video)).stem for video in rows[str(c)]] for c in range(len(rows))]
+        for part, rows in facts.items()
+    }
+
+
+def write_videos(name: str) -> None:
+    if (found := read_videos(name)) is None:
+        return
+    facts = read_facts(name)["splits"]
+    lines = [
+        f"# {name}: one line a class: part, number in it, class folder, videos without suffix.\n",
+        "# Source: the lists published with CLIP-FSAR (Wang et al., IJCV 2023).\n",
+    ]
+    for part in PARTS:
+        for c, names in enumerate(found[part]):
+            folder = facts[part]["classes"][c].get("folder") or "-"
+            lines.append(" ".join([part, str(c), folder, *names]) + "\n")
+    (SPLITS / "videos").mkdir(exist_ok=True)
+    (SPLITS / "videos" / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+
+
 if __name__ == "__main__":
     for name in NAMES:
         write_split(name)
+        write_videos(name)

@@ -6,10 +6,25 @@ import json
 
 import pytest
 
+from actcli.data.few_shot_lists import COUNTS
 from actcli.data.labels import LabelSet, bundled_lists
-from actcli.data.splits import FewShotSplit, find_class, published_splits, read_split
+from actcli.data.splits import (
+    FewShotSplit,
+    find_class,
+    published_splits,
+    read_split,
+    split_videos,
+)
 from actcli.errors import UsageError
-from tests.data.make_splits import FACTS, NAMES, PARTS, SPLITS, make_rows, read_facts
+from tests.data.make_splits import (
+    FACTS,
+    NAMES,
+    PARTS,
+    SPLITS,
+    make_rows,
+    read_facts,
+    read_videos,
+)
 
 SIZES = {
     "hmdb51": (31, 10, 10),
@@ -111,8 +126,8 @@ def test_an_unknown_split_names_those_there_are() -> None:
     assert "ucf101" in str(caught.value.hint)
 
 
-def test_files_are_small_and_name_no_videos() -> None:
-    for path in SPLITS.iterdir():
+def test_files_of_classes_are_small() -> None:
+    for path in SPLITS.glob("*.json"):
         assert path.stat().st_size < 12_000
         parts = json.loads(path.read_text())
         assert set(parts) == set(PARTS)
@@ -137,3 +152,42 @@ def test_a_part_is_what_the_published_lists_say(name: str, part: str) -> None:
 def test_only_the_validation_classes_of_ssv2_full_have_no_names() -> None:
     empty = [(name, part) for name in NAMES for part in PARTS if not make_rows(name, part)]
     assert empty == [("ssv2_full", "val")]
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("kinetics100", (6400, 1200, 2400)),
+        ("ssv2_small", (6400, 1200, 2400)),
+        ("ssv2_full", (67013, 1926, 2857)),
+    ],
+)
+def test_the_videos_of_a_split_are_as_many_as_published(
+    name: str, counts: tuple[int, int, int]
+) -> None:
+    for part, expected in zip(PARTS, counts, strict=True):
+        videos = split_videos(name, part)  # type: ignore[arg-type]
+        assert videos is not None
+        assert len(videos) == len(getattr(read_split(name), part)) or (name, part) == (
+            "ssv2_full", "val")  # fmt: skip
+        names = [video for own in videos for video in own]
+        assert len(names) == len(set(names)) == expected == COUNTS[name][part]
+        if name != "ssv2_full":
+            assert {len(own) for own in videos} == {100}
+
+
+def test_other_splits_take_all_videos_of_a_class() -> None:
+    assert split_videos("hmdb51", "test") is None
+    assert COUNTS["hmdb51"] == {"train": 4280, "val": 1194, "test": 1292}
+    assert COUNTS["ucf101"] == {"train": 9154, "val": 1421, "test": 2745}
+
+
+@needs_facts
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("part", PARTS)
+def test_videos_are_those_of_the_published_lists(name: str, part: str) -> None:
+    expected = read_videos(name)
+    found = split_videos(name, part)  # type: ignore[arg-type]
+    assert found == (None if expected is None else tuple(map(tuple, expected[part])))
+    facts = read_facts(name)["splits"][part]
+    assert COUNTS[name][part] == facts["num_videos"]

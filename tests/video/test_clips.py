@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from actcli.config import LimitsConfig, SamplingConfig
+from actcli.demo.clips import write_clip
 from actcli.errors import VideoError
 from actcli.types import Clip, Preprocessing, VideoRef
 from actcli.video.clips import read_clip
@@ -115,3 +116,18 @@ def test_an_error_survives_the_way_from_a_worker(tmp_path: Path) -> None:
         clip_of(tmp_path / "none.mp4", 1)
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (copy.kind, copy.message, copy.hint) == ("not_found", "no such file", None)
+
+
+def test_three_crops_are_views_beside_each_other_and_the_middle_is_the_usual_one(
+    tmp_path: Path,
+) -> None:
+    write_clip(tmp_path / "a.mp4", "run", seed=3)
+    ref, small = VideoRef(str(tmp_path / "a.mp4")), Preprocessing(32, scale_px=64)
+    one = read_clip(ref, SamplingConfig(num_frames=2, num_views=2), small, LimitsConfig())
+    three = read_clip(
+        ref, SamplingConfig(num_frames=2, num_views=2, num_crops=3), small, LimitsConfig()
+    )
+    assert three.frames.shape == (6, 2, *one.frames.shape[2:])
+    assert three.times_s.tolist() == [view for view in one.times_s.tolist() for _ in range(3)]
+    np.testing.assert_array_equal(three.frames[[1, 4]], one.frames)
+    assert not np.array_equal(three.frames[0], three.frames[2])

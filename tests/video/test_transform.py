@@ -17,7 +17,13 @@ import torch
 from PIL import Image
 
 from actcli.types import Preprocessing
-from actcli.video.transform import crop_offset, fit_picture, fit_plainly, scaled_size
+from actcli.video.transform import (
+    crop_offset,
+    fit_picture,
+    fit_plainly,
+    scaled_size,
+    three_crops,
+)
 from tests.parity.reference import WHY_ABSENT, is_there, read_case
 
 Pixels = np.ndarray[Any, Any]
@@ -272,3 +278,17 @@ def test_embeddings_do_not_notice_the_difference() -> None:
         with torch.inference_mode():
             ours, theirs = tower(torch.from_numpy(pair).float() / 255 - 0.5)
         assert torch.cosine_similarity(ours, theirs, dim=0) >= 0.9999
+
+
+@pytest.mark.parametrize("shape", [(40, 64), (64, 40), (40, 41), (40, 40)])
+def test_three_crops_are_start_centre_and_end_of_the_longer_side(shape: tuple[int, int]) -> None:
+    height, width = shape
+    rows, columns = np.mgrid[:height, :width]
+    picture = np.stack([rows, columns, rows * 0]).astype(np.uint8)
+    crops = three_crops(picture, 40)
+    assert crops.shape == (3, 3, 40, 40)
+    corners = [tuple(crop[:2, 0, 0].tolist()) for crop in crops]
+    room = max(shape) - 40
+    wide = [(0, 0), (0, crop_offset(width, 40)), (0, room)]
+    tall = [(0, 0), (crop_offset(height, 40), 0), (room, 0)]
+    assert corners == (wide if width >= height else tall)
