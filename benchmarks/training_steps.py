@@ -6,7 +6,8 @@ Both read the same videos, at the same size, with the same model of random weigh
 loop is a `DataLoader` of two workers that decodes with PyAV and prepares frames with open_clip's
 own transform; ActionCLIP's is mean pooling and the KL loss, CLIP-FSAR's a Transformer layer and
 OTAM in a loop over cells. Every measurement is a process of its own, in turn; medians over steps
-and rounds, peak memory of the training process and of its largest worker.
+and rounds, peak memory of the training process and of its largest worker. The training process
+computes with one thread, so that its CPU time a clip says something on a busy machine as well.
 """
 
 from __future__ import annotations
@@ -59,8 +60,24 @@ def write_model(folder: Path) -> None:
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
 
 
-def ours(name: str, data: Path, folder: Path, steps: int) -> list[float]:
-    """Clips a second of each step."""
+Pace = tuple[float, float]
+"""Seconds a clip: of the wall clock, of this process's CPU"""
+
+
+class Clock:
+    """Paces of one step after another."""
+
+    def __init__(self) -> None:
+        self.before = time.perf_counter(), time.process_time()
+
+    def pace(self, clips: int) -> Pace:
+        now = time.perf_counter(), time.process_time()
+        wall, cpu = ((b - a) / clips for a, b in zip(self.before, now, strict=True))
+        self.before = now
+        return wall, cpu
+
+
+def ours(name: str, data: Path, folder: Path, steps: int) -> list[Pace]:
     from actcli.config import FinetuneConfig, with_options
     from actcli.tasks.examples import read_labelled
     from actcli.tasks.finetune import FineTune
@@ -74,7 +91,14 @@ def ours(name: str, data: Path, folder: Path, steps: int) -> list[float]:
     config = with_options(FinetuneConfig(), options | given)
     with tempfile.TemporaryDirectory() as out:
         run = FineTune(read_labelled(str(data), use="train"), (), config, Path(out) / "run")
-        return [event.clips_per_s for event in run.stream() if isinstance(event, StepEvent)]
+        clips = given.get("accumulate", 1) * config.train.clips_per_step
+        if method == "clip-fsar":
+            clips = WAY * (1 + QUERIES)
+        clock, paces = Clock(), []
+        for event in run.stream():
+            if isinstance(event, StepEvent):
+                paces.append(clock.pace(clips))
+        return paces
 
 
 class Clips(torch.utils.data.Dataset[tuple[Tensor, int]]):
@@ -115,7 +139,7 @@ class Episodes(torch.utils.data.Sampler[list[int]]):
         return self.steps
 
 
-def by_hand(name: str, data: Path, folder: Path, steps: int) -> list[float]:
+def by_hand(name: str, data: Path, folder: Path, steps: int) -> list[Pace]:
     """The same steps, written with open_clip and PyTorch."""
     model, transform, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
@@ -131,7 +155,7 @@ def by_hand(name: str, data: Path, folder: Path, steps: int) -> list[float]:
         loader = torch.utils.data.DataLoader(
             clips, batch_sampler=Episodes(clips.files, steps), num_workers=2
         )
-    speeds, started = [], time.perf_counter()
+    clock, paces = Clock(), []
     for frames, targets in loader:
         values = model.encode_image(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         step = contrastive if name == "actionclip" else episodic
@@ -139,9 +163,8 @@ def by_hand(name: str, data: Path, folder: Path, steps: int) -> list[float]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        speeds.append(len(frames) / (time.perf_counter() - started))
-        started = time.perf_counter()
-    return speeds
+        paces.append(clock.pace(len(frames)))
+    return paces
 
 
 def contrastive(
@@ -192,11 +215,12 @@ def otam(distance: Tensor, smooth: float = 0.1) -> Tensor:
 
 
 def child(who: str, name: str, data: Path, folder: Path, steps: int) -> None:
-    torch.set_num_threads(2)
-    speeds = (ours if who == "ours" else by_hand)(name, data, folder, steps)
+    torch.set_num_threads(1)
+    paces = (ours if who == "ours" else by_hand)(name, data, folder, steps)
     peaks = [resource.getrusage(w).ru_maxrss / 1024
              for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]  # fmt: skip
-    print(json.dumps({"speed": statistics.median(speeds[1:]), "peaks": peaks}))
+    wall, cpu = (statistics.median(pace[i] for pace in paces[1:]) for i in (0, 1))
+    print(json.dumps({"wall": wall, "cpu": cpu, "peaks": peaks}))
 
 
 def main() -> None:
@@ -226,9 +250,11 @@ def main() -> None:
                                       stdout=subprocess.PIPE, text=True)  # fmt: skip
                 found[run].append(json.loads(done.stdout.splitlines()[-1]))
     for (who, name), parts in found.items():
-        speed = statistics.median(part["speed"] for part in parts)
+        wall, cpu = (statistics.median(part[key] for part in parts) for key in ("wall", "cpu"))
         own, worker = (statistics.median(p["peaks"][i] for p in parts) for i in (0, 1))
-        print(f"{who:8} {name:36} {speed:6.2f} clips/s  {own:6.0f} MB, worker {worker:5.0f} MB")
+        print(
+            f"{who:8} {name:36} {1 / wall:6.2f} clips/s  {cpu:5.2f} CPU s/clip  {own:6.0f} MB, worker {worker:5.0f} MB"
+        )
 
 
 if __name__ == "__main__":

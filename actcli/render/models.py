@@ -105,7 +105,8 @@ def checkpoint_lines(info: CheckpointInfo, path: Path) -> Iterator[str]:
         "examples": None if info.support is None else len(info.support),
         "compact": "prototypes only" if info.compact else None,
     }
-    facts |= {f"  {key}": value for key, value in (info.training or {}).items()}
+    facts |= {f"  {key}": value for key, value in (info.training or {}).items()
+              if key != "sketches"}  # fmt: skip
     facts |= {"created": info.created, "by": f"actcli {info.versions.get('actcli', '?')}"}
     for name, fact in facts.items():
         if fact is not None:

@@ -25,6 +25,7 @@ from actcli.eval.protocols import make_plan
 from actcli.eval.result import Coverage, EpisodeResult, EvalResult, PartResult
 from actcli.tasks.classify import VideoPath, warn_of_limits, with_templates
 from actcli.tasks.data import look
+from actcli.tasks.overlap import overlaps
 from actcli.tasks.pipeline import Pipeline, Started
 from actcli.tasks.running_part import RunningPart
 from actcli.types import Failure, FrameEmbeddings, Run, VideoRef
@@ -215,6 +216,9 @@ class Evaluation:
     def _warnings(self, coverage: Coverage) -> tuple[str, ...]:
         """What makes the number less than it looks."""
         said = list(self.plan.notes)
+        if (info := self._pipeline.info) is not None:
+            tested = (ref for part in self.plan.parts for ref in part.refs)
+            said += overlaps(info.training, tested, self._pipeline.cache)
         if not self.plan.official and self.config.unofficial:
             said.append("the lists are not the published ones (--unofficial)")
         if coverage.failures:

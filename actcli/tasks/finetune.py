@@ -25,6 +25,7 @@ from actcli.registry import METHODS, resolve
 from actcli.tasks.classify import VideoPath, warn_of_figures, with_templates
 from actcli.tasks.embedding import EmbeddedVideos, embed_all
 from actcli.tasks.examples import Use, read_labelled
+from actcli.tasks.overlap import sketch
 from actcli.tasks.pipeline import Pipeline, Started
 from actcli.tasks.run_folder import LAST_NAME, RunFolder, data_digest, outcome
 from actcli.tasks.settings import method_config
@@ -240,9 +241,11 @@ class FineTune:
 
     def _keep(self, trainer: Trainer, event: EpochEvent, prepared: Prepared) -> None:
         """Write the weights of an epoch, and the best ones so far."""
+        cache = self._pipeline.cache
         training = outcome(event, prepared) | {
-            "data": data_digest(self._train, self._pipeline.cache),
+            "data": data_digest(self._train, cache),
             "seed": self.config.run.seed,
+            "sketches": {"train": sketch(self._train, cache), "val": sketch(self._val, cache)},
         }
         args = (trainer.method, self._pipeline, self.labels, self.prompts, training)
         with trainer.averaged():
