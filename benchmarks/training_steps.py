@@ -253,7 +253,8 @@ def main() -> None:
         wall, cpu = (statistics.median(part[key] for part in parts) for key in ("wall", "cpu"))
         own, worker = (statistics.median(p["peaks"][i] for p in parts) for i in (0, 1))
         print(
-            f"{who:8} {name:36} {1 / wall:6.2f} clips/s  {cpu:5.2f} CPU s/clip  {own:6.0f} MB, worker {worker:5.0f} MB"
+            f"{who:8} {name:36} {1 / wall:6.2f} clips/s  {cpu:5.2f} CPU s/clip  {own:6.0f} MB, "
+            f"worker {worker:5.0f} MB"
         )
 
 
