@@ -16,28 +16,33 @@ import threading
 import time
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 from types import TracebackType
 from typing import Any
 
+from actcli.cache_file import FILE_NAME, connect, open_file, set_aside
 from actcli.errors import ResourceError
 
 log = logging.getLogger("actcli.cache")
 
-FILE_NAME = "embeddings.sqlite"
 MAX_BYTES = 10 << 30
 _TRIM_EVERY = 2000
-_BUSY_S = 30.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS embeddings (
-    key BLOB PRIMARY KEY, value BLOB NOT NULL, meta TEXT NOT NULL, stored REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS embeddings_stored ON embeddings (stored);
-CREATE TABLE IF NOT EXISTS digests (
-    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, digest BLOB NOT NULL
-) WITHOUT ROWID;
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """What a cache holds."""
+
+    path: str
+    embeddings: int
+    digests: int
+    """Files whose content is known without reading them."""
+    num_bytes: int
+    max_bytes: int
+    oldest: float | None
+    """When the oldest embedding was stored, in seconds since 1970."""
 
 
 def default_folder() -> Path:
@@ -69,7 +74,7 @@ class Cache:
         self._puts = 0
         self._writable = True
         self._memo: dict[bytes, tuple[tuple[int, int, int], bytes]] = {}
-        self._db = None if folder is None else _open(folder)
+        self._db = None if folder is None else open_file(folder)
         if self._db is None:
             self.folder = None
 
@@ -112,8 +117,46 @@ class Cache:
 
     def count(self) -> int:
         """How many embeddings are stored."""
-        row = self._read("SELECT count(*) FROM embeddings", ())
-        return 0 if row is None else int(row[0])
+        info = self.info()
+        return 0 if info is None else info.embeddings
+
+    def info(self) -> CacheInfo | None:
+        """What is stored; None where nothing is kept."""
+        row = self._read("SELECT count(*), min(stored) FROM embeddings", ())
+        digests = self._read("SELECT count(*) FROM digests", ())
+        if row is None or digests is None or self.folder is None:
+            return None
+        path = str(self.folder / FILE_NAME)
+        return CacheInfo(path, row[0], digests[0], self._live_bytes(), MAX_BYTES, row[1])
+
+    def clear(self, stored_before: float | None = None) -> int:
+        """Forget embeddings, those stored before a moment or all; returns how many.
+
+        Raises ResourceError if the file can't be written.
+        """
+        assert self._db is not None, "a cache that keeps something"
+        with self._lock:
+            try:
+                moment = float("inf") if stored_before is None else stored_before
+                gone = self._db.execute("DELETE FROM embeddings WHERE stored < ?", (moment,))
+                if stored_before is None:
+                    self._db.execute("DELETE FROM digests")
+                self._db.execute("VACUUM")
+            except sqlite3.Error as error:
+                raise ResourceError(
+                    f"{self.folder}: the cache can't be cleared ({error})"
+                ) from error
+            return gone.rowcount
+
+    def verify(self) -> tuple[int, int]:
+        """Read every embedding and drop those that were damaged: (read, dropped)."""
+        assert self._db is not None, "a cache that keeps something"
+        with self._lock:
+            keys = [row[0] for row in self._db.execute("SELECT key FROM embeddings")]
+        bad = [key for key in keys if self.get(key) is None]
+        for key in bad:
+            self._write("DELETE FROM embeddings WHERE key = ?", (key,))
+        return len(keys), len(bad)
 
     def put(self, key: bytes, value: bytes, meta: Mapping[str, Any]) -> None:
         """Store; a full disk or a read-only file costs the entry, with one warning."""
@@ -169,8 +212,8 @@ class Cache:
         assert self.folder is not None
         self._db.close()
         try:
-            _set_aside(self.folder / FILE_NAME, error)
-            return _connect(self.folder / FILE_NAME)
+            set_aside(self.folder / FILE_NAME, error)
+            return connect(self.folder / FILE_NAME)
         except (OSError, sqlite3.Error) as another:
             log.warning("no cache at %s (%s): computing everything", self.folder, another)
             return None
@@ -206,43 +249,6 @@ class Cache:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return int((count - free) * size)
-
-
-def _open(folder: Path) -> sqlite3.Connection | None:
-    """The database in `folder`, made if absent; a broken file is set aside, said, and remade."""
-    path = folder / FILE_NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            return _connect(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            _set_aside(path, error)
-            return _connect(path)
-    except (OSError, sqlite3.Error) as error:
-        log.warning("no cache at %s (%s): computing everything", folder, error)
-        return None
-
-
-def _set_aside(path: Path, error: sqlite3.Error) -> None:
-    aside = path.with_suffix(f".broken-{time.time_ns()}")
-    os.replace(path, aside)
-    for companion in ("-wal", "-shm"):  # they belong to the damaged file
-        path.with_name(path.name + companion).unlink(missing_ok=True)
-    log.warning("the cache was damaged (%s): set aside as %s", error, aside)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.executescript(_SCHEMA)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
 
 
 def open_cache(folder: str | None, *, enabled: bool) -> Cache:

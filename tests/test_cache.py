@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from actcli import cache as cache_module
-from actcli.cache import FILE_NAME, Cache, default_folder, make_key, open_cache
+from actcli.cache import Cache, default_folder, make_key, open_cache
+from actcli.cache_file import FILE_NAME
 from actcli.errors import ResourceError
 
 KEY = make_key({"content": "a"})
@@ -214,3 +215,51 @@ def test_a_damaged_entry_is_not_there(tmp_path: Path, damage: str) -> None:
         assert cache._db is not None
         cache._db.execute(f"UPDATE embeddings SET {damage}")
         assert cache.get(KEY) is None
+
+
+def test_verify_drops_what_was_damaged_and_keeps_the_rest(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        for i in range(5):
+            cache.put(bytes([i]), b"value" * 10, {"i": i})
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("UPDATE embeddings SET value = ? WHERE key = ?", (b"other", bytes([3])))
+    db.close()
+    with Cache(tmp_path) as cache:
+        assert cache.verify() == (5, 1)
+        assert cache.verify() == (4, 0)
+        assert cache.get(bytes([2])) == (b"value" * 10, {"i": 2})
+
+
+def test_clear_forgets_all_or_what_is_old_and_gives_the_room_back(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    os.utime(tmp_path / "a.mp4", (0, 0))
+    with Cache(tmp_path) as cache:
+        for i in range(50):
+            cache.put(bytes([i]), bytes(100_000), {})
+        cache.file_digest(str(tmp_path / "a.mp4"))
+        before = cache.info()
+        assert before is not None
+        assert (before.embeddings, before.digests) == (50, 1)
+        assert before.num_bytes > 5_000_000
+        assert cache.clear(stored_before=1.0) == 0
+        assert cache.clear() == 50
+        after = cache.info()
+        assert after is not None
+        assert (after.embeddings, after.digests) == (0, 0)
+        assert after.num_bytes < 100_000
+
+
+def test_sixteen_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Processes of their own, each with its own keys, on one file."""
+    script = (
+        "import sys; from pathlib import Path; from actcli.cache import Cache\n"
+        "with Cache(Path(sys.argv[1])) as cache:\n"
+        "    for i in range(200):\n"
+        "        cache.put(f'{sys.argv[2]} {i}'.encode(), bytes(2000), {'i': i})\n"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path), str(n)]) for n in range(16)
+    ]
+    assert [process.wait() for process in running] == [0] * 16
+    with Cache(tmp_path) as cache:
+        assert cache.verify() == (3200, 0)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from actcli.cli import classify, data, demo, doctor, evaluate, fewshot, finetune, models
+from actcli.cli import cache, classify, data, demo, doctor, evaluate, fewshot, finetune, models
 from actcli.errors import ActcliError, ResourceError
 
 EXIT_CODES = (
@@ -122,7 +122,7 @@ for _command in (classify, fewshot, finetune, evaluate, demo, doctor):
     )(_command.command)
 
 
-for _group in (models, data):
+for _group in (models, data, cache):
     _group_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", epilog=EXIT_CODES)
     for _name, _subcommand in _group.SUBCOMMANDS.items():
         _group_app.command(

@@ -96,7 +96,8 @@ def _model() -> Iterator[str]:
 
 
 def _cache(cache_dir: str | None) -> Iterator[str]:
-    from actcli.cache import FILE_NAME, open_cache
+    from actcli.cache import open_cache
+    from actcli.cache_file import FILE_NAME
 
     with open_cache(cache_dir, enabled=True) as cache:
         path = cache.folder

@@ -176,7 +176,7 @@ Precision = Annotated[
     option(
         "--precision", panel=MODEL_PANEL,
         autocompletion=complete(lambda: ("auto", "fp32", "bf16", "fp16")),
-        help="auto, fp32, bf16 or fp16; auto is fp32 on a CPU.",
+        help="auto, fp32, bf16 or fp16; auto is bf16 where the machine has it.",
     ),
 ]  # fmt: skip
 BatchSize = Annotated[

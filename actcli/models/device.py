@@ -39,17 +39,31 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """fp32, bf16 or fp16; `auto` is fp32 except on CUDA, where it is the widest fast type."""
+def choose_precision(name: str, device: torch.device, *, is_small: bool = False) -> str:
+    """fp32, bf16 or fp16.
+
+    `auto` is the widest fast type on CUDA, and bf16 on a CPU that multiplies it, fp32 elsewhere.
+
+    is_small: whether the model is so small that reading frames takes longer than it does: on a CPU
+        it then stays in fp32, whose results are the same for any batch
+    """
     if name == "fp16" and device.type == "cpu":
         raise UsageError(
             "--precision: fp16 is slower than fp32 on a CPU", hint="use --precision bf16 or fp32"
         )
     if name != "auto":
         return name
+    if device.type == "cpu":
+        return "bf16" if multiplies_bf16() and not is_small else "fp32"
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def multiplies_bf16() -> bool:
+    """Whether this CPU has instructions for products in bf16; without them it is slower."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def use_exact_float32() -> None:

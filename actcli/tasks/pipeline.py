@@ -46,6 +46,8 @@ log = logging.getLogger("actcli.tasks.pipeline")
 
 C = TypeVar("C", bound=TaskConfig)
 Prompts = tuple[tuple[str, ...], ...]
+_SMALL_BYTES = 100_000_000
+"""Weights of models whose forward pass takes less time than decoding its frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,9 @@ class Pipeline(Generic[C]):
 
         device = choose_device(self.config.run.device)
         wanted = self.config.run.precision
-        precision = choose_precision("fp32" if self._exact and wanted == "auto" else wanted, device)
+        wanted = "fp32" if self._exact and wanted == "auto" else wanted
+        is_small = self.spec.weights_path.stat().st_size < _SMALL_BYTES
+        precision = choose_precision(wanted, device, is_small=is_small)
         if device.type == "cuda" and precision == "fp32":
             use_exact_float32()
         backbone = resolve(BACKBONES, "open_clip")(

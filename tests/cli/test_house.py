@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,33 @@ def test_the_shell_completes_names(typed: str, offered: str) -> None:
         env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert offered in done.stdout.split()
+
+
+def test_the_cache_is_described_verified_and_emptied(
+    cli: Cli, videos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own"
+    there = ("--cache-dir", folder)
+    assert cli("cache", "info", *there).code == 4
+    assert not folder.exists()  # looking makes none
+    assert cli("classify", videos, "-l", "run,jump", *there).code == 0
+    (record,) = cli("cache", "info", *there).records
+    assert (record["schema"], record["embeddings"]) == ("actcli.cache/1", 5)
+    table = cli("cache", "info", *there, "-f", "table")
+    assert "embeddings    5, the oldest of " in table.out
+    assert cli("cache", "verify", *there).out == "5 embeddings read, 0 damaged\n"
+    assert cli("cache", "clear", *there).code == 2
+    assert cli("cache", "clear", "--older-than", "1", *there).out == "0 embeddings forgotten\n"
+    assert cli("cache", "clear", "--yes", *there).out == "5 embeddings forgotten\n"
+    (record,) = cli("cache", "info", *there).records
+    assert (record["embeddings"], record["digests"], record["oldest"]) == (0, 0, None)
+
+
+def test_damaged_embeddings_are_dropped_with_exit_3(cli: Cli, videos: Path, tmp_path: Path) -> None:
+    there = ("--cache-dir", tmp_path)
+    assert cli("classify", videos, "-l", "run,jump", *there).code == 0
+    with sqlite3.connect(tmp_path / "embeddings.sqlite") as db:
+        db.execute("UPDATE embeddings SET meta = 'x'")
+    db.close()
+    done = cli("cache", "verify", *there)
+    assert (done.code, done.out) == (3, "5 embeddings read, 5 damaged\n")
