@@ -32,6 +32,9 @@ class SamplingConfig(Config):
     view of its own."""
     stride_s: float | None = Field(None, gt=0)
     """Seconds between frames for dense sampling; None is uniform sampling."""
+    decode: Literal["exact", "fast"] = "exact"
+    """fast takes the last key frame before each moment instead, where the file tells which these
+    are: up to some seconds early, and for short clips the same one again and again."""
     scheme: Literal["time", "actionclip", "clip-fsar"] = "time"
     """time: by seconds, as above. Others: by frame number, as the published code of a method."""
     rate: int = Field(50, ge=1)

@@ -119,6 +119,7 @@ def command(
     frames: opt.Frames = 8,
     views: opt.Views = 1,
     stride: opt.Stride = None,
+    decode: opt.Decode = "exact",
     max_pixels: opt.MaxPixels = 8192 * 8192,
     max_duration: opt.MaxDuration = 24 * 3600.0,
     timeout: opt.Timeout = 120.0,

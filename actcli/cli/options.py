@@ -80,7 +80,7 @@ def is_given(ctx: typer.Context, name: str) -> bool:
 
 _SAME_NAME = (
     "model", "backbone", "offline", "max_pixels", "device", "precision", "batch_size", "workers",
-    "seed", "cache_dir", "on_error",
+    "seed", "cache_dir", "on_error", "decode",
 )  # fmt: skip
 _OTHER_NAME = {
     "frames": "num_frames",
@@ -220,6 +220,13 @@ Stride = Annotated[
     option(
         "--stride", panel=SAMPLING_PANEL,
         help="Seconds between frames. [default: spread over the whole video]",
+    ),
+]  # fmt: skip
+Decode = Annotated[
+    str,
+    option(
+        "--decode", panel=SAMPLING_PANEL, autocompletion=complete(lambda: ("exact", "fast")),
+        help="exact, or fast: the key frame before each moment instead.",
     ),
 ]  # fmt: skip
 MaxPixels = Annotated[

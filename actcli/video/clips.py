@@ -43,7 +43,8 @@ def read_clip(
     source = ref.path if stream is None else stream
     crops, size = sampling.num_crops, preprocessing.size_px
     maker = PictureMaker(preprocessing, is_whole=crops > 1)
-    reading = read_frames(source, choice, maker, limits, seek=seek)
+    keys_only = sampling.decode == "fast"
+    reading = read_frames(source, choice, maker, limits, seek=seek, keys_only=keys_only)
     indices = choice.indices(reading.timeline)
     frames = np.empty((len(indices), crops, indices.shape[1], 3, size, size), np.uint8)
     for (view, place), index in np.ndenumerate(indices):
@@ -105,6 +106,11 @@ class _Choice:
         """What was read, with its frames [V, T, 3, X, X]."""
         timeline, ref = reading.timeline, self.ref
         start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
-        indices = self.indices(timeline)
+        indices, warnings = self.indices(timeline), reading.warnings
+        if instead := reading.shown_instead:
+            indices = np.vectorize(instead.__getitem__)(indices)
+            if 2 * len(set(instead.values())) < len(instead):
+                count = len(set(instead.values()))
+                warnings += (f"--decode fast: has {count} key frames for {len(instead)} moments",)
         times_s = timeline.times_s[indices.repeat(len(frames) // len(indices), 0)]
-        return Clip(ref, frames, times_s, start_s, end_s, reading.warnings)
+        return Clip(ref, frames, times_s, start_s, end_s, warnings)

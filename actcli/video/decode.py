@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -32,7 +32,7 @@ from actcli.video.streams import (
     codec_name,
     format_name,
 )
-from actcli.video.timeline import Timeline
+from actcli.video.timeline import Packets, Timeline, key_frames
 
 log = logging.getLogger("actcli.video.decode")
 
@@ -54,6 +54,8 @@ class Reading:
     warnings: tuple[str, ...]
     is_counted: bool
     """All frames were decoded and counted, instead of looked up by their time."""
+    shown_instead: dict[int, int] = field(default_factory=dict)
+    """Of wanted frames that others stand for: the index of those."""
 
 
 def probe(source: Source, limits: LimitsConfig | None = None) -> VideoInfo:
@@ -92,12 +94,14 @@ def read_frames(
     limits: LimitsConfig,
     *,
     seek: bool | None = None,
+    keys_only: bool = False,
 ) -> Reading:
     """Decode the frames that `choose` picks from the video's timeline.
 
     source: a path or a seekable file object, which stays open
     seek: True looks frames up with a seek to every key frame needed, False decodes and counts all
         frames, None does what is faster; the frames are the same
+    keys_only: where frames are looked up, take the last key frame before each wanted one instead
     Raises VideoError.
     """
     deadline = time.monotonic() + limits.timeout_s
@@ -108,9 +112,13 @@ def read_frames(
             check_duration(timeline.duration_s, limits)
             wanted = sorted(set(choose(timeline)))
             gap = 0 if seek else MERGE_GAP
+            instead = _keys_before(packets, wanted) if keys_only else {}
+            needed = sorted(set(instead.values())) or wanted
             try:
-                frames = look_up(reader, packets, wanted, convert, merge_gap=gap)
-                return _reading(reader, frames, timeline)
+                frames = look_up(reader, packets, needed, convert, merge_gap=gap)
+                reading = _reading(reader, frames, timeline)
+                reading.frames.update({index: frames[key] for index, key in instead.items()})
+                return replace(reading, shown_instead=instead)
             except UnreliableError as reason:
                 log.debug("%s; decoding all frames", reason)
     guess = _choose_if_possible(choose, timeline)
@@ -130,6 +138,13 @@ def read_frames(
         if not missing <= again.frames.keys():
             raise VideoError("unreadable", "the file changed while it was read")
     return reading
+
+
+def _keys_before(packets: Packets, wanted: Sequence[int]) -> dict[int, int]:
+    """For each wanted frame the last key frame that is not after it."""
+    keys = key_frames(packets)
+    places = np.searchsorted(keys, wanted, side="right") - 1
+    return {index: int(keys[place]) for index, place in zip(wanted, places, strict=True)}
 
 
 def _choose_if_possible(choose: Choose, timeline: Timeline) -> set[int]:

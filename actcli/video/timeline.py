@@ -153,6 +153,14 @@ def _clocked(
     return Timeline(times_s, float(times_s[-1] + lasting_s[-1]), has_timestamps)
 
 
+def key_frames(packets: Packets) -> NDArray[np.int64]:
+    """Places among the shown frames of those that need no other to be decoded, the first always."""
+    is_key = (packets.flags[packets.shown()] & KEY) > 0
+    is_key[0] = True
+    (places,) = np.nonzero(is_key)
+    return places
+
+
 def plan_segments(packets: Packets, wanted: Sequence[int], merge_gap: int) -> list[Segment]:
     """Group wanted packets by the key frame that decoding must start from.
 

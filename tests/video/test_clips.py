@@ -131,3 +131,34 @@ def test_three_crops_are_views_beside_each_other_and_the_middle_is_the_usual_one
     assert three.times_s.tolist() == [view for view in one.times_s.tolist() for _ in range(3)]
     np.testing.assert_array_equal(three.frames[[1, 4]], one.frames)
     assert not np.array_equal(three.frames[0], three.frames[2])
+
+
+def test_fast_takes_the_key_frame_before_each_moment(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", num_frames=60, gop=10)
+    exact = read_clip(VideoRef(str(path)), SamplingConfig(num_frames=4), SMALL, LimitsConfig())
+    fast = read_clip(
+        VideoRef(str(path)), SamplingConfig(num_frames=4, decode="fast"), SMALL, LimitsConfig()
+    )
+    wanted = numbers(exact.frames[0])
+    assert numbers(fast.frames[0]) == [n // 10 * 10 for n in wanted]
+    assert (fast.times_s <= exact.times_s).all()
+    assert fast.warnings == ()
+
+
+def test_fast_says_where_there_are_few_key_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", num_frames=60, gop=60)
+    fast = read_clip(
+        VideoRef(str(path)), SamplingConfig(num_frames=4, decode="fast"), SMALL, LimitsConfig()
+    )
+    assert numbers(fast.frames[0]) == [0, 0, 0, 0]
+    assert fast.warnings == ("--decode fast: has 1 key frames for 4 moments",)
+
+
+def test_fast_is_exact_where_key_frames_are_not_known(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi", num_frames=30, codec="mpeg4")
+    exact, fast = (
+        read_clip(VideoRef(str(path)), SamplingConfig(num_frames=4, decode=how), SMALL,
+                  LimitsConfig())
+        for how in ("exact", "fast")
+    )  # fmt: skip
+    np.testing.assert_array_equal(exact.frames, fast.frames)
