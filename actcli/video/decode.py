@@ -111,14 +111,13 @@ def read_frames(
         if seek is not False and can_look_up(reader, packets):
             check_duration(timeline.duration_s, limits)
             wanted = sorted(set(choose(timeline)))
-            gap = 0 if seek else MERGE_GAP
             instead = _keys_before(packets, wanted) if keys_only else {}
             needed = sorted(set(instead.values())) or wanted
             try:
+                gap = 0 if seek else MERGE_GAP
                 frames = look_up(reader, packets, needed, convert, merge_gap=gap)
-                reading = _reading(reader, frames, timeline)
-                reading.frames.update({index: frames[key] for index, key in instead.items()})
-                return replace(reading, shown_instead=instead)
+                frames |= {index: frames[key] for index, key in instead.items()}
+                return replace(_reading(reader, frames, timeline), shown_instead=instead)
             except UnreliableError as reason:
                 log.debug("%s; decoding all frames", reason)
     guess = _choose_if_possible(choose, timeline)

@@ -112,7 +112,7 @@ def test_a_folder_without_its_prefix_is_told_the_prefix(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_file_is_refused() -> None:
-    with pytest.raises(ModelError, match="not checkpoint files"):
+    with pytest.raises(ModelError, match="a checkpoint, not a model by name"):
         find_backbone("moves.safetensors")
 
 
