@@ -16,13 +16,9 @@ from torch import Tensor, nn
 from actcli.errors import ModelError, UsageError
 from actcli.models.backbone import PARTS, BackboneSpec, CutPrompt, Part
 from actcli.models.grid import grid_embeddings
+from actcli.models.last_block import pooled_token_only
 from actcli.models.text_prefix import can_share_prefix, run_after_prefix
-from actcli.models.tokens import (
-    Tokens,
-    make_tokenizer,
-    pooled_positions,
-    warn_of_cut,
-)
+from actcli.models.tokens import Tokens, make_tokenizer, pooled_positions, warn_of_cut
 from actcli.models.towers import build_towers
 from actcli.models.weights import identity, read_scale
 
@@ -170,7 +166,8 @@ class OpenClipBackbone(nn.Module):
                 f"encode_frames: got {frames.dtype} {tuple(frames.shape)}, "
                 f"expected uint8 [M, 3, {size}, {size}]"
             )
-        return _first(self.image_tower(self.normalize(frames)))
+        with pooled_token_only(self.image_tower):
+            return _first(self.image_tower(self.normalize(frames)))
 
     def encode_text(self, prompts: list[str], *, is_quiet: bool = False) -> Tensor:
         """M prompts -> [M, D], un-normalised; prompts that are too long are named in a warning,
