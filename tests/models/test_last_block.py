@@ -42,7 +42,7 @@ def test_the_last_feed_forward_sees_one_token(open_backbone: Open) -> None:
 def test_gradients_are_the_same(open_backbone: Open) -> None:
     tower: Any = open_backbone("vit").image_tower
     tower.requires_grad_(True)
-    x = torch.rand(2, 3, 32, 32)
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     grads = []
     for cut in (False, True):
         tower.zero_grad()
@@ -53,7 +53,8 @@ def test_gradients_are_the_same(open_backbone: Open) -> None:
             tower(x).square().sum().backward()
         grads.append({name: p.grad.clone() for name, p in tower.named_parameters()})
     for name, grad in grads[0].items():
-        torch.testing.assert_close(grads[1][name], grad, rtol=1e-4, atol=1e-6, msg=name)
+        atol = 1e-5 * float(grad.abs().max())
+        torch.testing.assert_close(grads[1][name], grad, rtol=1e-4, atol=atol, msg=name)
 
 
 @pytest.mark.parametrize("family", sorted(CONFIGS))
