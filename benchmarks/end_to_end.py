@@ -4,9 +4,9 @@
     PYTHONPATH=. python benchmarks/end_to_end.py --model ViT-B-32 --rounds 5
 
 Drawn H.264 clips of 10 s at 640x360, one model of random weights, the same eight frames of each
-clip (asserted first, by their embeddings). Every measurement is a process of its own, in turn; what is
-timed begins when libraries are imported and the model is loaded. Medians of wall and CPU time, all
-processes together; every run is in the JSON. The floor is our decoder alone on all cores plus the
+clip (asserted first, by their embeddings). Every measurement is a process of its own, in turn; time
+is taken from when libraries are imported and the model is loaded. Medians of wall and CPU time, all
+processes together; every run is in the JSON. The floor is our decoder alone on all cores, and the
 multiplications of the tower at the rate that this machine reaches in the same run.
 
     opencv      cv2 reads all frames, PIL and open_clip's transform, one clip a forward pass, fp32

@@ -115,6 +115,7 @@ def check(
     from actcli.render.console import console_for_rows
     from actcli.render.data import check_lines, print_check
     from actcli.render.progress import ProgressBar, wants_progress
+    from actcli.render.sinks import StreamSink, storage_errors
     from actcli.tasks.data import check_videos
 
     given = {"num_frames": frames, "timeout_s": timeout, "workers": workers}
@@ -136,10 +137,12 @@ def check(
             bar.advance(failed=item.error is not None)
     say.rest()
     if shape == "table":
-        print_check(console_for_rows(console), manifest, tally)
+        with storage_errors("stdout"):
+            print_check(console_for_rows(console), manifest, tally)
     else:
+        sink = StreamSink(sys.stdout)
         for line in check_lines(manifest, tally, decoded=decode):
-            typer.echo(line)
+            sink.write(line + "\n")
     total = tally.total
     if total.found == total.num_videos:
         return
@@ -237,7 +240,7 @@ def _read(
     from actcli.data.manifest import read_manifest
     from actcli.data.whole_dataset import is_dataset, read_whole
 
-    if is_dataset(source) and not os.path.exists(source):
+    if is_dataset(source) and (root is not None or not os.path.exists(source)):
         if root is None:
             raise UsageError(
                 f"{source}: where are its videos?", hint=f"actcli data check {source} --root FOLDER"

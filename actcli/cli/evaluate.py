@@ -202,7 +202,7 @@ def command(
     from actcli.cli import evaluation_session as session
 
     if what[0] == "compare":
-        session.compare_files(what[1:], console, format)
+        session.compare_files(ctx, flags, console)
         return
     if len(what) > 1:
         raise UsageError(f"WHAT: one at a time (got {', '.join(what)})")

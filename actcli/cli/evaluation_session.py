@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any, Final
 
 import typer
@@ -27,6 +31,7 @@ from actcli.render.evaluation import (
 from actcli.render.files import write_json
 from actcli.render.progress import ProgressBar, wants_progress
 from actcli.render.records import to_json
+from actcli.render.sinks import StreamSink, check_output, storage_errors
 from actcli.tasks.evaluate import Evaluation, log
 from actcli.tasks.score_file import score_file
 
@@ -36,31 +41,66 @@ _GATES: Final = {
 }  # fmt: skip
 
 
-def compare_files(files: list[str], console: Console, format: str) -> None:
+def compare_files(ctx: typer.Context, flags: dict[str, Any], console: Console) -> None:
     """Two results side by side, as a table or as a record."""
+    _refuse_others(ctx, "compare", ("what", "output"))
+    files = flags["what"][1:]
     if len(files) != 2:
-        raise UsageError(f"compare: takes two results (got {len(files)})",
-                         hint="actcli eval compare a.json b.json")  # fmt: skip
+        raise UsageError(
+            f"compare: takes two results (got {len(files)})",
+            hint="actcli eval compare a.json b.json",
+        )
+    check_target(flags, files)
     names = (files[0], files[1])
     found = compare(*names)
-    if _wants_table(format):
-        print_comparison(console_for_rows(console), found, names)
-    else:
-        typer.echo(to_json(comparison_record(found, names)))
+    record = comparison_record(found, names)
+    _put(flags, console, record, lambda rows: print_comparison(rows, found, names))
 
 
-def _wants_table(format: str) -> bool:
-    return format == "table" or (format == "auto" and is_terminal(sys.stdout))
+def check_target(flags: dict[str, Any], reads: Iterable[str]) -> None:
+    """Raise UsageError now for a file that could not be written later, or that is read as well."""
+    target = flags["output"]
+    if target in (None, "-"):
+        return
+    check_output(target, example="result.json")
+    own = os.path.realpath(target)
+    for path in reads:
+        if os.path.realpath(path) == own:
+            raise UsageError(f"-o {target}: is read as well ({path})", hint="-o result.json")
+
+
+def _put(
+    flags: dict[str, Any], console: Console, record: dict[str, Any], show: Callable[[Console], None]
+) -> None:
+    """The record to its file; to stdout a table, or the record where it is in no file."""
+    target, format = flags["output"], flags["format"]
+    has_file = target not in (None, "-")
+    if has_file:
+        write_json(target, record)
+    if format == "table" or (format == "auto" and is_terminal(sys.stdout)):
+        with storage_errors("stdout"):
+            show(console_for_rows(console))
+            sys.stdout.flush()
+    elif not has_file or format == "json":
+        StreamSink(sys.stdout).write(to_json(record) + "\n")
+
+
+def _refuse_others(ctx: typer.Context, what: str, used: Iterable[str]) -> None:
+    """Raise UsageError for a typed option that says nothing to this sort of run."""
+    common = {"format", "quiet", "verbose", "what", *used}
+    for name in ctx.params:
+        if name not in common and opt.is_typed(ctx, name):
+            raise UsageError(f"--{name.strip('_').replace('_', '-')}: says nothing to {what}")
 
 
 def score(ctx: typer.Context, flags: dict[str, Any], _: Console) -> EvalResult:
     """A file of predictions; no model is used."""
-    for name in ("model", "protocol", "lists", "views", "template", "frames", "set_"):
-        if opt.is_typed(ctx, name):
-            raise UsageError(f"--{name.strip('_')}: the predictions are made (--truth)")
-    several = flags["multi_label"]
+    used = ("truth", "multi_label", "root", "split", "min_coverage", "allow_missing", "output")
+    _refuse_others(ctx, "predictions, which are made (--truth)", (*used, *_GATES))
+    path, several = flags["what"][0], flags["multi_label"]
+    check_target(flags, (path, flags["truth"]))
     truth = read_manifest(flags["truth"], root=flags["root"], split=flags["split"], several=several)
-    return score_file(flags["what"][0], truth, _config(ctx, flags), several=several)
+    return score_file(path, truth, _config(ctx, flags), several=several)
 
 
 def _request(ctx: typer.Context, flags: dict[str, Any]) -> Request:
@@ -76,6 +116,9 @@ def _request(ctx: typer.Context, flags: dict[str, Any]) -> Request:
 def _config(ctx: typer.Context, flags: dict[str, Any]) -> EvalConfig:
     own = ("protocol", "practice", "way", "shot", "queries", "episodes", "part", "unofficial",
            "min_coverage", "allow_missing")  # fmt: skip
+    for flag in _GATES:
+        if flags[flag] is not None and math.isnan(flags[flag]):
+            raise UsageError(f"--{flag.replace('_', '-')}: not a number")
     shared = {name: value for name, value in flags.items() if name != "views"}
     options = opt.task_options(ctx, shared) | {name: flags[name] for name in own}
     try:
@@ -94,15 +137,27 @@ def _config(ctx: typer.Context, flags: dict[str, Any]) -> EvalConfig:
 
 
 def evaluate(ctx: typer.Context, flags: dict[str, Any], console: Console) -> EvalResult:
+    """A model under a protocol; the bar shows videos, then episodes."""
+    files = (flags["what"][0], flags["labels_file"])
+    check_target(flags, (path for path in files if path))
     task = Evaluation(_request(ctx, flags), DownloadView(console, enabled=not flags["quiet"]))
+    check_target(flags, (ref.path for ref in task.plan.refs))
+    for flag, metric in _GATES.items():
+        if flags[flag] is not None and metric not in task.metrics:
+            raise UsageError(f"--{flag.replace('_', '-')}: this protocol gives no {metric} here")
     log.info("%s/%d on %d videos", task.plan.protocol, task.plan.version, len(task.plan.refs))
     wanted = wants_progress(quiet=bool(flags["quiet"]))
-    with ProgressBar(console, total=len(task.plan.refs), enabled=wanted) as bar:
+    with ExitStack() as stack:
+        bars: dict[str, ProgressBar] = {}
         for event in task.stream():
             if isinstance(event, EvalResult):
                 return event
-            if event.what == "video":
-                bar.advance(failed=event.failure is not None)
+            if event.what not in bars:
+                stack.close()
+                bar = ProgressBar(console, total=event.total, enabled=wanted, unit=event.what)
+                bars[event.what] = stack.enter_context(bar)
+            count = event.done - bars[event.what].num_done
+            bars[event.what].advance(failed=event.failure is not None, count=count)
             if event.failure is not None:
                 name = printable(event.failure.ref.id)
                 log.warning("%s: %s", name, event.failure.error.message)
@@ -110,30 +165,27 @@ def evaluate(ctx: typer.Context, flags: dict[str, Any], console: Console) -> Eva
 
 
 def write(flags: dict[str, Any], result: EvalResult, console: Console) -> None:
-    record = eval_record(result)
-    if flags["output"] not in (None, "-"):
-        write_json(flags["output"], record)
-    if _wants_table(flags["format"]):
-        print_eval(console_for_rows(console), result)
-    elif flags["output"] in (None, "-") or flags["format"] == "json":
-        typer.echo(to_json(record))
+    """The result to its file, and to stdout."""
+    _put(flags, console, eval_record(result), lambda rows: print_eval(rows, result))
 
 
 def conclude(flags: dict[str, Any], result: EvalResult) -> None:
     """Raise GateError for a gate that was missed, else PartialFailure where videos were."""
     missed = []
     for flag, metric in _GATES.items():
-        wanted = flags[flag]
+        wanted, got = flags[flag], result.value(metric)
         if wanted is None:
             continue
-        got = result.value(metric)
         if got is None:
             raise UsageError(f"--{flag.replace('_', '-')}: this result has no {metric}")
-        if got > wanted if flag == "max_ece" else got < wanted:
-            missed.append(f"{metric} {got:.4f} (expected {wanted:g} or "
-                          f"{'less' if flag == 'max_ece' else 'more'})")  # fmt: skip
+        is_most = flag == "max_ece"
+        if not (got <= wanted if is_most else got >= wanted):  # a number that is none misses too
+            side = "less" if is_most else "more"
+            missed.append(f"{metric} {got:.4f} (expected {wanted:g} or {side})")
     if missed:
         raise GateError(f"missed: {', '.join(missed)}; {result.coverage}")
     if result.coverage.failures and not flags["allow_missing"]:
-        raise PartialFailure(f"{result.coverage} could be used",
-                             hint="--allow-missing takes that as it is (exit 0)")  # fmt: skip
+        raise PartialFailure(
+            f"{result.coverage} could be used",
+            hint="--allow-missing takes that as it is (exit 0)",
+        )

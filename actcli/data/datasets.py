@@ -24,7 +24,7 @@ from actcli.data.list_text import HMDB_NAME, UCF_NAME
 from actcli.data.manifest import Manifest, read_manifest
 from actcli.data.official_lists import numbered_split
 from actcli.data.walk import natural_key
-from actcli.errors import InputError, ManifestError, close_names, shorten_list
+from actcli.errors import InputError, ManifestError, UsageError, close_names, shorten_list
 from actcli.types import VideoRef
 from actcli.wording import match_key
 
@@ -91,6 +91,8 @@ class Listed:
     labels: LabelSet
     source: str
     """The list that was read."""
+    notes: tuple[str, ...] = ()
+    """What a reader of numbers over these videos must know."""
 
 
 def read_dataset(
@@ -104,6 +106,10 @@ def read_dataset(
     Raises InputError for a folder or a list that isn't there, ManifestError for a list that is
     not what it should be.
     """
+    if dataset.lists and split not in dataset.lists:
+        raise UsageError(
+            f"--split {split}: {dataset.name} has {' and '.join(dataset.lists)} (got {split})"
+        )
     for name, folder in (("--root", root), ("--lists", lists)):
         if folder is not None and not os.path.isdir(folder):
             raise InputError(f"{name} {folder}: no such folder")

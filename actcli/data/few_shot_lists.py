@@ -55,6 +55,7 @@ def read_few_shot_split(
     if not os.path.isdir(root):
         raise InputError(f"--root {root}: no such folder")
     labels = LabelSet(tuple(one.name for one in classes), source=f"{split.name} {part}")
+    notes: tuple[str, ...] = ()
     if lists is not None:
         source, refs = _published(lists, root, part, classes)
     elif (videos := split_videos(name, part)) is not None:
@@ -65,20 +66,25 @@ def read_few_shot_split(
         check_counts(source, f"{split.name} {part}", COUNTS[split.name][part], len(refs))
     else:
         seen = {ref.label for ref in refs}
+        if lost := [name for name in labels if name not in seen]:
+            notes = (f"without {len(lost)} classes that have no folder: {shorten_list(lost)}",)
         labels = LabelSet(tuple(name for name in labels if name in seen), source=labels.source)
-    return Listed(tuple(refs), labels, source)
+    return Listed(tuple(refs), labels, source, notes)
 
 
 def _published(
     lists: str, root: str, part: SplitPart, classes: Sequence[SplitClass]
 ) -> tuple[str, list[VideoRef]]:
     """The videos of a list in its published form, `test3//videos/…` or `test3/78687` a line."""
-    wanted = re.compile(rf"{part}.*\.txt", re.IGNORECASE)
-    folder = lists if os.path.isdir(lists) else os.path.dirname(lists)
-    found = sorted(filter(wanted.fullmatch, os.listdir(folder or ".")))
-    path = lists if os.path.isfile(lists) else os.path.join(folder, found[0]) if found else ""
-    if not path:
-        raise InputError(f"--lists {lists}: no list of {part} (expected {part}_few_shot.txt)")
+    path = lists
+    if os.path.isdir(lists):
+        wanted = re.compile(rf"{part}.*\.txt", re.IGNORECASE)
+        found = sorted(filter(wanted.fullmatch, os.listdir(lists)))
+        if not found:
+            raise InputError(f"--lists {lists}: no list of {part} (expected {part}_few_shot.txt)")
+        path = os.path.join(lists, found[0])
+    elif not os.path.isfile(lists):
+        raise InputError(f"--lists {lists}: no such file or folder")
     names = [one.name for one in classes]
     manifest = read_manifest(path, root=root, split=part, names=names, dialect="few-shot")
     return path, list(manifest.refs)

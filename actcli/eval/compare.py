@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -55,7 +56,7 @@ def read_result(path: str) -> dict[str, Any]:
     Raises InputError for what is none, or of another version of the format.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             record = json.load(file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -71,11 +72,44 @@ def read_result(path: str) -> dict[str, Any]:
     if schema != SCHEMA:
         raise InputError(f"{path}: of another version of the format (got {schema}, "
                          f"expected {SCHEMA})")  # fmt: skip
-    missing = [key for key in ("conditions", "headlines", "coverage", "parts", "episodes")
-               if key not in record]  # fmt: skip
-    if missing:
-        raise InputError(f"{path}: damaged (without {', '.join(missing)})")
+    try:
+        _check(record)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error})") from error
     return dict(record)
+
+
+def _check(record: Mapping[str, Any]) -> None:
+    """Raise some error unless all that is compared is there, and numbers are numbers."""
+    for one in record["headlines"]:
+        if not isinstance(one["metric"], str):
+            raise ValueError(f"metric {one['metric']!r}")
+        _number(one["value"])
+    for key in ("protocol", "dataset", "lists"):
+        record["conditions"][key]
+    counts = record["coverage"]
+    if not 0 <= int(counts["used"]) <= int(counts["expected"]):
+        raise ValueError(f"coverage {counts['used']!r} of {counts['expected']!r}")
+    if not isinstance(record["parts"], list):
+        raise ValueError("parts")
+    for part in record["parts"]:
+        for clip in part["clips"]:
+            name, target, guess, *_ = clip
+            if not all(isinstance(text, str) for text in (name, target, guess)):
+                raise ValueError(f"clip {name!r}")
+        _ = part["name"], part["digest"]
+    if (episodes := record["episodes"]) is not None:
+        for key in ("digest", "way", "shot", "queries", "count", "seed"):
+            episodes[key]
+        if len(episodes["shares"]) != episodes["count"]:
+            raise ValueError("shares")
+        for share in episodes["shares"]:
+            _number(share)
+
+
+def _number(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is no share")
 
 
 def compare(name_a: str, name_b: str) -> Comparison:
@@ -85,24 +119,23 @@ def compare(name_a: str, name_b: str) -> Comparison:
     compare.
     """
     a, b = read_result(name_a), read_result(name_b)
-    try:
-        _refuse_other_protocol(name_a, a, name_b, b)
-        return Comparison(
-            tuple(_differences("", a["conditions"], b["conditions"])),
-            tuple(_numbers(a, b)),
-            tuple(_tests(a, b)),
-            (_coverage(a), _coverage(b)),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InputError(f"{name_a}, {name_b}: one of them is damaged ({error!r})") from error
+    _refuse_other_protocol(name_a, a, name_b, b)
+    return Comparison(
+        tuple(_differences("", a["conditions"], b["conditions"])),
+        tuple(_numbers(a, b)),
+        tuple(_tests(a, b)),
+        (_coverage(a), _coverage(b)),
+    )
 
 
 def _refuse_other_protocol(
     name_a: str, a: Mapping[str, Any], name_b: str, b: Mapping[str, Any]
 ) -> None:
+    stated = a["conditions"], b["conditions"]
+    are_same_lists = stated[0]["lists"] == stated[1]["lists"]
     for key in ("protocol", "dataset"):
-        one, other = (record["conditions"][key] for record in (a, b))
-        if one != other:
+        one, other = (conditions[key] for conditions in stated)
+        if one != other and not (key == "dataset" and are_same_lists):
             raise InputError(
                 f"{name_a} and {name_b}: their numbers don't compare ({key}: {one} and {other})",
                 hint="evaluate both under one protocol, of one version",
@@ -145,7 +178,7 @@ def _tests(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[PairedTest]:
 
 def _of_videos(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[PairedTest]:
     """McNemar's exact test on the videos that both could read."""
-    rights = [{clip[0]: clip[1] == clip[2] for clip in part["clips"]} for part in (a, b)]
+    rights = _by_name(a["clips"], b["clips"])
     common = [name for name in rights[0] if name in rights[1]]
     if not common:
         return
@@ -155,6 +188,25 @@ def _of_videos(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[PairedTes
     half = 1.96 * math.sqrt(max(0.0, (only_a + only_b) / n - difference**2) / n)
     p = exact_sign_test(only_a, only_b)
     yield PairedTest(a["name"], "mcnemar", n, only_a, only_b, difference, half, p)
+
+
+def _by_name(*sides: list[Any]) -> tuple[dict[str, bool], ...]:
+    """Which clips are right, by as much of their paths as two machines have in common.
+
+    The longest ends of paths that name the most clips of both; a name is of one clip only.
+    """
+    best: tuple[dict[str, bool], ...] = ({}, {})
+    for depth in (None, 4, 3, 2, 1):
+        found = []
+        for clips in sides:
+            names = [clip[0] if depth is None else "/".join(clip[0].split("/")[-depth:])
+                     for clip in clips]  # fmt: skip
+            once = {name for name, n in Counter(names).items() if n == 1}
+            found.append({name: clip[1] == clip[2] for name, clip in zip(names, clips, strict=True)
+                          if name in once})  # fmt: skip
+        if len(found[0].keys() & found[1].keys()) > len(best[0].keys() & best[1].keys()):
+            best = tuple(found)
+    return best
 
 
 def _of_episodes(a: list[float], b: list[float]) -> PairedTest:

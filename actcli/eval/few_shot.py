@@ -1,6 +1,6 @@
 """Few-shot accuracy over many episodes of embedded clips.
 
-Shape letters: N clips, T' frame embeddings per clip, D embedding dimension, E episodes.
+Shape letters: V views, N clips, T' frame embeddings per clip, D embedding dimension, E episodes.
 """
 
 from __future__ import annotations
@@ -37,18 +37,21 @@ class Episodes:
     def shares(self, method: Method, values: Tensor, text: Text) -> Iterator[list[float]]:
         """The share of right queries of each episode, some hundreds at a time.
 
-        values:  [N, T', D], un-normalised, on the CPU
+        Scores are averaged over the views of the clips.
+
+        values:  [V, N, T', D], un-normalised, on the CPU
         text:    of all classes
         """
-        device = method.backbone.device
-        values = values.to(device)
+        values = values.float().to(method.backbone.device)
         for start in range(0, self.rule.count, _BLOCK):
             picked = list(self._block(start))
             found = []
-            for episode in take_episodes(picked, values, text):
-                assert episode.query_targets is not None
-                guesses = method.episode_logits(episode).argmax(-1).cpu()
-                found.append((guesses == episode.query_targets).float().mean().item())
+            for views in zip(*(take_episodes(picked, view, text) for view in values), strict=True):
+                scores = [method.episode_logits(one).float().softmax(-1) for one in views]
+                guesses = torch.stack(scores).mean(0).argmax(-1).cpu()
+                targets = views[0].query_targets
+                assert targets is not None
+                found.append((guesses == targets).float().mean().item())
             yield found
 
     def distinct(self) -> int:

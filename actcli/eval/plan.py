@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 
 from actcli.config import EvalConfig
-from actcli.data.datasets import Dataset, Listed, find_dataset, read_dataset
+from actcli.data.datasets import DATASETS, Dataset, Listed, find_dataset, read_dataset
 from actcli.data.few_shot_lists import COUNTS, read_few_shot_split
 from actcli.data.labels import LabelSet
 from actcli.data.manifest import Manifest, read_manifest
-from actcli.errors import InputError, UsageError, shorten_list
+from actcli.errors import InputError, UsageError, did_you_mean, shorten_list
 from actcli.types import VideoRef
 from actcli.wording import match_key
 
@@ -41,7 +41,7 @@ class Part:
             for ref in refs
         ]
         text = "\n".join([*self.labels, "", *rows])
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,11 @@ class Plan:
     official: bool = True
 
     @property
+    def examples(self) -> frozenset[VideoRef]:
+        """The videos that classes are told by in some part, without their labels."""
+        return frozenset(replace(r, label=None) for part in self.parts for r in part.support)
+
+    @property
     def refs(self) -> tuple[VideoRef, ...]:
         """All videos, each once, examples first."""
         examples = [ref for part in self.parts for ref in part.support]
@@ -100,13 +105,15 @@ class Request:
 
     @property
     def dataset(self) -> Dataset | None:
-        """The dataset by name; None for a list or a folder of that name."""
-        return None if os.path.exists(self.source) else find_dataset(self.source)
+        """The dataset by name; without a root a list or a folder of that name comes first."""
+        if self.root is None and os.path.exists(self.source):
+            return None
+        return find_dataset(self.source)
 
     @property
     def few_shot_name(self) -> str | None:
         """The published few-shot split of that name."""
-        if os.path.exists(self.source):
+        if self.root is None and os.path.exists(self.source):
             return None
         known = {match_key(name): name for name in COUNTS}
         dataset = self.dataset
@@ -158,3 +165,33 @@ def examples_of(
         order = np.random.default_rng([seed, c]).permutation(len(own))
         chosen += [own[i] for i in order[:shot]]
     return tuple(chosen)
+
+
+def refuse_unused(request: Request, name: str) -> None:
+    """Raise UsageError for a choice that this protocol would pass over in silence."""
+    is_own = request.dataset is None and request.few_shot_name is None
+    unused = {
+        "--split": request.split is not None and not is_own and name != "closed-set",
+        "--labels-file": request.names is not None and not is_own,
+        "--lists": request.lists is not None and is_own,
+    }
+    for flag, is_unused in unused.items():
+        if is_unused:
+            hint = "--part test" if (flag, name) == ("--split", "few-shot") else None
+            raise UsageError(f"{flag}: says nothing to {name} of {request.source}", hint=hint)
+
+
+def usual_protocol(request: Request) -> str:
+    """The protocol that papers use for a dataset; `custom` for a list of one's own."""
+    if (dataset := request.dataset) is not None:
+        return "closed-set" if dataset.name in ("kinetics400", "ssv2") else "zero-shot"
+    if request.few_shot_name is not None:
+        return "few-shot"
+    if not os.path.exists(request.source):
+        known = [*DATASETS, *(name for name in COUNTS if name not in DATASETS)]
+        raise InputError(
+            f"{request.source}: neither a dataset nor a list or folder that is there "
+            f"(datasets: {', '.join(known)})",
+            hint=did_you_mean(request.source, known),
+        )
+    return "custom"

@@ -13,7 +13,7 @@ from actcli.data.rows import Fields
 from actcli.errors import ManifestError, VideoError
 from actcli.types import VideoRef
 
-_FAMILY: Final = "actcli.prediction/"
+_SCHEMA: Final = "actcli.prediction/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Scored:
 
     input: str
     start_s: float
+    end_s: float | None
+    """Where the record has one: that of the video or of its trimmed part."""
     ranked: tuple[tuple[str, float], ...]
     error: VideoError | None = None
 
@@ -33,20 +35,26 @@ def read_predictions(path: str) -> Iterator[Scored]:
     """
     for place, record in _records(read_list_text(path)):
         fields = Fields(place, record)
-        schema = record.get("schema", _FAMILY)
-        if not str(schema).startswith(_FAMILY):
+        schema = record.get("schema", _SCHEMA)
+        if schema != _SCHEMA:
             raise ManifestError(
-                f"{place}: not a prediction (got schema {schema!r}, expected {_FAMILY}1)"
+                f"{place}: not a prediction (got schema {schema!r}, expected {_SCHEMA})"
             )
-        name, start_s = fields.text("input"), fields.seconds("start") or 0.0
+        name, (start_s, end_s) = fields.text("input"), fields.span()
         if name is None:
             raise fields.error("input", "a text")
-        if record.get("ok") is False:
+        is_ok = record.get("ok", True)
+        if not isinstance(is_ok, bool):
+            raise fields.error("ok", "true or false")
+        ranked: tuple[tuple[str, float], ...] = ()
+        problem: VideoError | None = None
+        if is_ok:
+            ranked = _ranked(fields, record)
+        else:
             error = record.get("error")
             said = error.get("message") if isinstance(error, dict) else None
-            yield Scored(name, start_s, (), VideoError("unreadable", str(said or "failed")))
-        else:
-            yield Scored(name, start_s, _ranked(fields, record))
+            problem = VideoError("unreadable", str(said or "failed"))
+        yield Scored(name, start_s or 0.0, end_s, ranked, problem)
 
 
 def _records(text: ListText) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -77,15 +85,16 @@ def _lines(text: ListText) -> Iterator[tuple[str, Any]]:
 
 def _ranked(fields: Fields, record: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     """Labels with scores, best first; the record's label alone where it has no others."""
-    top = record.get("top")
+    top, key = record.get("top"), "top"
     if top is None:
-        top = [{"label": fields.text("label"), "score": record.get("score", 1.0)}]
+        key = "score" if fields.text("label") else "label"
+        top = [{"label": record.get("label"), "score": record.get("score", 1.0)}]
     try:
         pairs = [(one["label"], float(one["score"])) for one in top]
-    except (TypeError, KeyError, ValueError) as error:
-        raise fields.error("top", "labels with scores") from error
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        raise fields.error(key, "labels with scores") from error
     if not pairs or not all(isinstance(n, str) and n and 0 <= score <= 1 for n, score in pairs):
-        raise fields.error("top", "labels with scores from 0 to 1")
+        raise fields.error(key, "labels with scores from 0 to 1")
     return tuple(sorted(pairs, key=lambda pair: -pair[1]))
 
 
@@ -106,7 +115,8 @@ def match(records: Sequence[Scored], refs: Iterable[VideoRef]) -> dict[VideoRef,
         claims: dict[int, list[VideoRef]] = {}
         for ref in open_refs:
             names = {(spell(name), ref.start_s or 0.0) for name in (ref.id, ref.path)}
-            own = {id(one): one for name in names for one in of_name.get(name, ())}
+            own = {id(one): one for name in names for one in of_name.get(name, ())
+                   if _may_end(one, ref)}  # fmt: skip
             if len(own) == 1:
                 claims.setdefault(next(iter(own)), []).append(ref)
         by_id = {id(record): record for record in left}
@@ -115,3 +125,29 @@ def match(records: Sequence[Scored], refs: Iterable[VideoRef]) -> dict[VideoRef,
         left = [record for record in left if id(record) not in used]
         open_refs = [ref for ref in open_refs if ref not in found]
     return found
+
+
+def _may_end(record: Scored, ref: VideoRef) -> bool:
+    """Whether a record with this end can be of a video; of a whole one any can."""
+    if ref.end_s is None or record.end_s is None:
+        return True
+    return abs(record.end_s - ref.end_s) < 1e-5
+
+
+def without_repeats(path: str, records: Iterable[Scored]) -> list[Scored]:
+    """Records without those that say the same again.
+
+    Raises ManifestError for two of one video that differ.
+    """
+    first: dict[tuple[str, float, float | None], Scored] = {}
+    for record in records:
+        earlier = first.setdefault((record.input, record.start_s, record.end_s), record)
+        if (earlier.ranked, earlier.error is None) != (record.ranked, record.error is None):
+            raise ManifestError(f"{path}: has two different records of {record.input}")
+    return list(first.values())
+
+
+def holds_predictions(path: str) -> bool:
+    """Whether a file begins with one of our records."""
+    with open(path, "rb") as file:
+        return b"actcli.prediction/" in file.read(200)

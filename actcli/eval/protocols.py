@@ -1,7 +1,7 @@
 """Protocols by name: which videos, labels and episodes make a number, and how it is averaged.
 
-A protocol has a version, which rises whenever the same model could get another number. What each
-one is, and what papers report under it, is told in docs/protocols.md.
+A protocol has a version, which rises whenever the same model could get another number; see
+docs/protocols.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ from actcli.data.labels import LabelSet
 from actcli.data.manifest import Manifest
 from actcli.data.splits import read_split
 from actcli.errors import InputError, UsageError, did_you_mean, shorten_list
-from actcli.eval.plan import Combine, EpisodeRule, Part, Plan, Request, examples_of
+from actcli.eval.plan import (
+    Combine,
+    EpisodeRule,
+    Part,
+    Plan,
+    Request,
+    examples_of,
+    refuse_unused,
+    usual_protocol,
+)
+from actcli.eval.predictions import holds_predictions
 from actcli.types import VideoRef
 
 PUBLISHED_BATCH: Final = 64
@@ -45,32 +55,20 @@ def make_plan(request: Request) -> Plan:
     Raises UsageError for a protocol that there is not, or not for this dataset, InputError and
     ManifestError for lists that are missing or wrong.
     """
-    name = request.config.protocol or _usual(request)
+    name = request.config.protocol or usual_protocol(request)
     protocol = PROTOCOLS.get(name)
     if protocol is None:
         raise UsageError(
             f"--protocol {name}: unknown (expected one of {', '.join(PROTOCOLS)})",
             hint=did_you_mean(name, PROTOCOLS),
         )
+    refuse_unused(request, name)
     plan = protocol.plan(request)
+    if not all(part.refs for part in plan.parts):
+        raise InputError(f"{request.source}: a part of {name} has no videos")
     official = plan.official and not request.config.unofficial
     return replace(plan, protocol=name, version=protocol.version,
                    practice=request.config.practice, official=official)  # fmt: skip
-
-
-def _usual(request: Request) -> str:
-    if (dataset := request.dataset) is not None:
-        return "closed-set" if dataset.name in ("kinetics400", "ssv2") else "zero-shot"
-    if request.few_shot_name is not None:
-        return "few-shot"
-    if not os.path.exists(request.source):
-        known = [*DATASETS, *(name for name in COUNTS if name not in DATASETS)]
-        raise InputError(
-            f"{request.source}: neither a dataset nor a list or folder that is there "
-            f"(datasets: {', '.join(known)})",
-            hint=did_you_mean(request.source, known),
-        )
-    return "custom"
 
 
 def _dataset(request: Request, name: str, known: Iterable[str]) -> Dataset:
@@ -99,7 +97,7 @@ def zero_shot(request: Request) -> Plan:
 def half_classes(request: Request) -> Plan:
     """EP1: draws of half of the classes, all their videos."""
     dataset = _dataset(request, "zero-shot-ep1", ("ucf101", "hmdb51"))
-    return _draws(request, dataset, _everything(request, dataset), (dataset.num_classes) // 2)
+    return _draws(request, dataset, _everything(request, dataset), dataset.num_classes // 2)
 
 
 def whole_set(request: Request) -> Plan:
@@ -171,7 +169,7 @@ def few_shot(request: Request) -> Plan:
     repeats, notes = 1, plan.notes
     if config.practice == "published":
         repeats = PUBLISHED_RANKS
-        notes = (f"each episode counts {repeats} times, as {repeats} ranks draw the same",)
+        notes += (f"each episode counts {repeats} times, as {repeats} ranks draw the same",)
     rule = EpisodeRule(config.way, config.shot, config.queries,
                        max(1, config.episodes // repeats), config.run.seed, repeats)  # fmt: skip
     return replace(plan, episodes=rule, notes=notes)
@@ -189,8 +187,7 @@ def _published_words(name: str, config: EvalConfig, labels: LabelSet) -> LabelSe
 
 def base_to_novel(request: Request) -> Plan:
     """Base and novel classes apart, and the harmonic mean of both."""
-    known = ("kinetics400", "ucf101", "hmdb51", "ssv2")
-    dataset = _dataset(request, "base-to-novel", known)
+    dataset = _dataset(request, "base-to-novel", ("kinetics400", "ucf101", "hmdb51", "ssv2"))
     listed = request.read("val" if dataset.lists else "test1")
     if request.lists is None:
         raise InputError(
@@ -198,12 +195,20 @@ def base_to_novel(request: Request) -> Plan:
             hint="--lists FOLDER, with base and novel in the names of its files",
         )
     named = read_named_lists(request.lists, ("base", "novel"), listed.labels)
+    left = [name for name in listed.labels if all(name not in own for own in named.values())]
+    if left and not request.config.unofficial:
+        raise InputError(
+            f"--lists {request.lists}: {len(left)} classes are neither base nor novel: "
+            f"{shorten_list(left)}",
+            hint="--unofficial leaves them out, and the result says so",
+        )
+    notes = (f"without {shorten_list(left)}, which are neither base nor novel",) if left else ()
     if both := set(named["base"]) & set(named["novel"]):
         raise InputError(
             f"--lists {request.lists}: {shorten_list(sorted(both))} are base and novel at once"
         )
     parts = [Part(name, _of(listed.refs, labels), labels) for name, labels in named.items()]
-    return _plan(dataset.name, parts, [listed], combine="harmonic")
+    return _plan(dataset.name, parts, [listed], combine="harmonic", notes=notes)
 
 
 def all_way(request: Request) -> Plan:
@@ -233,6 +238,11 @@ def custom(request: Request) -> Plan:
     """A labelled list or folder of one's own, each video against all labels."""
     if request.dataset is not None or not os.path.exists(request.source):
         raise UsageError(f"--protocol custom: is for a list or a folder (got {request.source})")
+    if os.path.isfile(request.source) and holds_predictions(request.source):
+        raise UsageError(
+            f"{request.source}: holds predictions",
+            hint=f"actcli eval {request.source} --truth LIST",
+        )
     part = _part_of(request, request.split or "all", request.manifest())
     return replace(_plan(request.source, [part], ()), official=False)
 
@@ -262,8 +272,10 @@ def _plan(
     combine: Combine = "mean",
     notes: tuple[str, ...] = (),
 ) -> Plan:
+    read = tuple(read)
     sources = tuple(dict.fromkeys(one.source for one in read))
-    return Plan("", 0, dataset, tuple(parts), combine, sources=sources, notes=notes)
+    read_notes = tuple(note for one in read for note in one.notes)
+    return Plan("", 0, dataset, tuple(parts), combine, sources=sources, notes=notes + read_notes)
 
 
 PROTOCOLS: Final[Mapping[str, Protocol]] = {

@@ -49,9 +49,13 @@ class EpisodeResult:
         return math.fsum(self.shares) / len(self.shares)
 
     @property
-    def half_width(self) -> float:
-        """Of the 95 % interval of the mean, from the different episodes alone."""
-        return mean_interval(self.shares)[1]
+    def half_width(self) -> float | None:
+        """Of the 95 % interval of the mean; episodes that repeat others tell nothing more.
+
+        None of one episode.
+        """
+        half = mean_interval(self.shares)[1] * math.sqrt(len(self.shares) / max(1, self.distinct))
+        return half if math.isfinite(half) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ class EvalResult:
             "official": plan.official,
             "model": run.model,
             "model_digest": run.model_digest,
+            "checkpoint": run.notes.get("checkpoint_digest"),
             "fingerprint": run.fingerprint,
             "method": run.notes.get("method"),
             "method_options": config.get("options"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -123,8 +123,9 @@ def print_eval(console: Console, result: EvalResult) -> None:
 def _print_episodes(console: Console, result: EvalResult, found: EpisodeResult) -> None:
     rule = result.plan.episodes
     assert rule is not None, "episodes have a rule"
+    half = "" if found.half_width is None else f" +- {100 * found.half_width:.2f}"
     console.print(
-        f"{100 * found.mean:.2f} +- {100 * found.half_width:.2f} %  {rule.way}-way "
+        f"{100 * found.mean:.2f}{half} %  {rule.way}-way "
         f"{rule.shot}-shot, {found.distinct:,} different episodes"
         + (f", each counted {found.repeats} times" if found.repeats > 1 else ""),
         soft_wrap=True,
@@ -134,6 +135,9 @@ def _print_episodes(console: Console, result: EvalResult, found: EpisodeResult) 
 def _print_parts(console: Console, result: EvalResult) -> None:
     found = [part.measures for part in result.parts]
     names = [name for name in _NAMES if all(value_of(one, name) is not None for one in found)]
+    if console.width < 20 + 11 * (1 + len(names)):
+        _print_lines(console, result, names)
+        return
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", overflow="fold")
     for heading in ("clips", *(_NAMES[name] for name in names)):
@@ -153,6 +157,19 @@ def _print_parts(console: Console, result: EvalResult) -> None:
     if len(result.parts) == 1:
         for line in _class_lines(result.parts[0]):
             console.print(printable(line), soft_wrap=True)
+
+
+def _print_lines(console: Console, result: EvalResult, names: Sequence[str]) -> None:
+    """The same on a terminal that is too narrow for a table: a number a line."""
+    for part in result.parts:
+        clips = f"{part.measures.top1.total:,} clips"
+        console.print(printable(f"{part.name}, {clips}"), soft_wrap=True)
+        for name in names:
+            console.print(f"  {_NAMES[name]} {_percent(value_of(part.measures, name))}")
+    for one in result.headlines if len(result.parts) > 1 else ():
+        spread = "" if one.spread is None else f" +- {_percent(one.spread)}"
+        name = printable(_NAMES.get(one.name, one.name))
+        console.print(f"all: {name} {_percent(one.value)}{spread}", style="bold", soft_wrap=True)
 
 
 def _class_lines(part: PartResult) -> Iterator[str]:
@@ -179,9 +196,10 @@ def _condition_lines(result: EvalResult) -> Iterator[str]:
     frames = sampling.get("num_frames", "?")
     views = f"{sampling.get('num_views', 1)}x{sampling.get('num_crops', 1)}"
     templates = stated["templates"] or []
+    digest = str(stated["checkpoint"] or run.model_digest)
     prompts = f'"{templates[0]}"' if len(templates) == 1 else f"{len(templates)} templates"
     yield (
-        f"{run.model} ({run.model_digest[:12]}), {stated['method'] or 'unknown method'}, "
+        f"{run.model} ({digest[:12]}), {stated['method'] or 'unknown method'}, "
         f"{prompts}, {frames} frames, {views} views, {run.precision}, seed {run.seed}"
     )
     lists = [f"{name} {digest[:12]}" for name, digest in stated["lists"].items()]

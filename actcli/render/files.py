@@ -199,6 +199,14 @@ def write_sidecar(path: str | Path, run: Mapping[str, Any]) -> Path | None:
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Write a record as a file of its own; the old one stays whole until the new one is."""
+    """Write a record as a file of its own; the old one stays whole until the new one is.
+
+    What is no regular file, such as a pipe or a device, is written into.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        sink = FileSink(path)
+        sink.write(to_json(record) + "\n")
+        sink.close()
+        return
     with storage_errors(str(path)), draft_of(Path(path)) as draft:
         draft.write_text(to_json(record) + "\n", encoding="ascii")

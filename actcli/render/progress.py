@@ -27,9 +27,17 @@ class ProgressBar:
     """A bar while a `with` block runs, erased at its end; does nothing unless `enabled`.
 
     total: how many videos there are, or None if that is not known
+    unit:  what they are called, if not videos
     """
 
-    def __init__(self, console: Console, *, total: int | None = None, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        total: int | None = None,
+        enabled: bool = True,
+        unit: str = "video",
+    ) -> None:
         self._progress: Progress | None = None
         if enabled:
             tail = (TimeElapsedColumn(),) if total is None else (TimeRemainingColumn(),)
@@ -37,7 +45,7 @@ class ProgressBar:
             self._progress = Progress(
                 *bar,
                 MofNCompleteColumn(),
-                _RateColumn(),
+                _RateColumn(unit),
                 *tail,
                 TextColumn("{task.fields[note]}", markup=False),
                 console=console,
@@ -66,22 +74,26 @@ class ProgressBar:
         if self._progress is not None:
             self._progress.stop()
 
-    def advance(self, *, failed: bool = False) -> None:
-        """One more video is done."""
-        self.num_done += 1
+    def advance(self, *, failed: bool = False, count: int = 1) -> None:
+        """One more video is done, or some."""
+        self.num_done += count
         self.num_failed += failed
         if self._progress is not None:
             note = f"{self.num_failed} failed" if self.num_failed else ""
-            self._progress.update(self._task, advance=1, note=note)
+            self._progress.update(self._task, advance=count, note=note)
 
 
 class _RateColumn(ProgressColumn):
     """Videos per second, over the last seconds."""
 
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
     def render(self, task: Task) -> Text:
         """The rate, once there is one."""
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} videos/s")
+        return Text("" if speed is None else f"{speed:.1f} {self._unit}s/s")
 
 
 def wants_progress(

@@ -13,20 +13,22 @@ import os
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from actcli.cache import make_key
-from actcli.checkpoint import find_checkpoint
 from actcli.config import EvalConfig, with_options
+from actcli.data.episodes import EpisodeSampler, EpisodeShape
 from actcli.data.prompts import build_prompts
 from actcli.errors import InputError, ModelError, UsageError
-from actcli.eval.plan import Plan, Request
+from actcli.eval.plan import Request
 from actcli.eval.protocols import make_plan
 from actcli.eval.result import Coverage, EpisodeResult, EvalResult, PartResult
 from actcli.tasks.classify import VideoPath, warn_of_limits, with_templates
 from actcli.tasks.data import look
 from actcli.tasks.overlap import overlaps
 from actcli.tasks.pipeline import Pipeline, Started
+from actcli.tasks.published_practice import practice_notes, with_published_sampling
 from actcli.tasks.running_part import RunningPart
 from actcli.types import Failure, FrameEmbeddings, Run, VideoRef
 
@@ -58,11 +60,16 @@ class Evaluation:
 
     def __init__(self, request: Request, report: DownloadReport | None = None) -> None:
         self.plan = make_plan(request)
-        config = _with_published_sampling(request.config, self.plan)
+        config = with_published_sampling(request.config, self.plan)
         self._missing = self._look(config)
         self._pipeline = Pipeline(config, exact=True, report=report, options=config.options)
         self.config = self._pipeline.config
         self._check_model()
+        self._notes = [*self.plan.notes, *practice_notes(self.plan, self.config.sampling)]
+        self._check_episodes()
+        if len(self.plan.parts[0].labels) == 1:
+            log.warning("%s: there is one class only, so that any model is right",
+                        self.plan.dataset)  # fmt: skip
         if self._pipeline.info is None and self.plan.episodes is None:
             warn_of_limits(self.plan.parts[0].labels, self._pipeline.spec)
 
@@ -110,6 +117,24 @@ class Evaluation:
                 hint="--protocol few-shot, or all-way",
             )
 
+    def _check_episodes(self) -> None:
+        """Raise UsageError for episodes that the videos which are there are too few for."""
+        if (rule := self.plan.episodes) is None:
+            return
+        (part,) = self.plan.parts
+        there = [ref for ref in part.refs if replace(ref, label=None) not in self._missing]
+        targets = [part.labels.index(ref.label or "") for ref in there]
+        shape = EpisodeShape(rule.way, rule.shot, rule.queries)
+        EpisodeSampler(targets, shape, names=tuple(part.labels))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What the result will be quoted by, as far as a gate can ask for it."""
+        if self.plan.episodes is not None or self.plan.combine != "mean":
+            return ("top1",)
+        has_top5 = all(len(part.labels) > 5 for part in self.plan.parts)
+        return ("top1", *(("top5",) if has_top5 else ()), "mean_class", "ece")
+
     def stream(self) -> Iterator[Looked | EvalResult]:
         """Tell of each video, and of episodes; the last one is the result. Call it once.
 
@@ -149,12 +174,23 @@ class Evaluation:
         from actcli.eval.metrics import measure
 
         parts = [RunningPart(part) for part in self.plan.parts]
-        texts = self._texts(started)
-        for looked, video in self._embed(started, failures):
-            if video is not None:
-                for running, text in zip(parts, texts, strict=True):
-                    running.take(video, started, text)
+        texts, stream = self._texts(started), self._embed(started, failures)
+        examples: list[FrameEmbeddings | None] = []
+        for looked, video in islice(stream, len(self.plan.examples - failures.keys())):
+            examples.append(video)
+            for running in parts:
+                running.take_example(video)
             yield looked
+        seen: Iterator[tuple[Looked | None, FrameEmbeddings | None]] = (
+            (None, video)
+            for video in examples  # which may be among the tested as well
+        )
+        for event, video in chain(seen, stream):
+            for running, text in zip(parts, texts, strict=True):
+                running.take(video, started, text)
+            if event is not None:
+                yield event
+        self._notes += [note for running in parts for note in running.notes()]
         results = []
         for running in parts:
             part, outcomes = running.part, running.outcomes
@@ -189,17 +225,25 @@ class Evaluation:
         targets: list[int] = []
         for looked, video in self._embed(started, failures):
             if video is not None:
-                rows.append(video.values.float().mean(0))
+                rows.append(video.values)
                 targets.append(places[video.ref])
             yield looked
+        coverage = Coverage(len(self.plan.refs), tuple(failures.values()))
+        self._refuse_gaps(self.config, coverage)  # before the longer part begins
+        if not rows:
+            raise InputError(f"{self.plan.dataset}: none of the videos could be read")
         (text,) = self._texts(started)
         episodes = Episodes(targets, rule, tuple(part.labels))
         shares: list[float] = []
-        for found in episodes.shares(started.method, torch.stack(rows), text):
+        for found in episodes.shares(started.method, torch.stack(rows, 1), text):
             shares += found
             yield Looked("episode", len(shares), rule.count)
-        return EpisodeResult(tuple(part.labels), part.digest(), tuple(shares),
-                             episodes.distinct(), rule.repeats)  # fmt: skip
+        distinct = episodes.distinct()
+        if distinct < rule.count:
+            self._notes.append(f"{len(rows)} clips make {distinct:,} different episodes of the "
+                               f"{rule.count:,}, to which the interval is fitted")  # fmt: skip
+        return EpisodeResult(tuple(part.labels), part.digest(), tuple(shares), distinct,
+                             rule.repeats)  # fmt: skip
 
     def _run(self) -> Run:
         words = [build_prompts(part.labels, self.config.templates) for part in self.plan.parts]
@@ -215,7 +259,7 @@ class Evaluation:
 
     def _warnings(self, coverage: Coverage) -> tuple[str, ...]:
         """What makes the number less than it looks."""
-        said = list(self.plan.notes)
+        said = list(self._notes)
         if (info := self._pipeline.info) is not None:
             tested = (ref for part in self.plan.parts for ref in part.refs)
             said += overlaps(info.training, tested, self._pipeline.cache)
@@ -224,17 +268,6 @@ class Evaluation:
         if coverage.failures:
             said.append(f"{coverage}: the others are missing or unreadable")
         return tuple(said)
-
-
-def _with_published_sampling(config: EvalConfig, plan: Plan) -> EvalConfig:
-    """The config with the frames that published code takes, where nothing else was asked for."""
-    is_own = bool(config.sampling.model_fields_set - {"num_frames"})
-    if plan.practice == "honest" or is_own or find_checkpoint(config.model) is not None:
-        return config
-    update: dict[str, Any] = {"scheme": "actionclip"}
-    if plan.episodes is not None:
-        update = {"scheme": "clip-fsar", "rate": 35 if plan.dataset == "kinetics100" else 50}
-    return config.model_copy(update={"sampling": config.sampling.model_copy(update=update)})
 
 
 def evaluate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,26 +31,36 @@ class RunningPart:
         self._support: list[FrameEmbeddings] = []
         self._scorer: Scorer | None = None
 
-    def take(self, video: FrameEmbeddings, started: Started, text: Text) -> None:
-        """One video, which may be an example, or to be classified, or of other parts."""
-        if video.ref in self._examples:
+    def take_example(self, video: FrameEmbeddings | None) -> None:
+        """One of the examples of some part, which come before all others; None if unreadable."""
+        if video is not None and video.ref in self._examples:
             self._support.append(replace(video, ref=self._examples[video.ref]))
-        if video.ref in self._targets:
-            scorer = self._scorer or self._make_scorer(started, text)
-            self.outcomes.append(outcome_of(video, scorer, self._targets[video.ref]))
+
+    def take(self, video: FrameEmbeddings | None, started: Started, text: Text) -> None:
+        """One video that is to be classified, or of other parts; all examples were there."""
+        if video is not None and video.ref in self._targets:
+            self._scorer = self._scorer or self._make_scorer(started, text)
+            self.outcomes.append(outcome_of(video, self._scorer, self._targets[video.ref]))
+
+    def notes(self) -> Iterator[str]:
+        """What makes its number another one than its name says."""
+        if both := len(self._examples.keys() & self._targets.keys()):
+            yield f"{self.part.name}: {both} of its clips are examples as well"
+        wanted = Counter(ref.label for ref in self._examples.values())
+        had = Counter(video.ref.label for video in self._support)
+        if short := [f"{label} {had[label]}" for label, n in wanted.items() if had[label] < n]:
+            yield f"{self.part.name}: fewer examples could be read of {shorten_list(short)}"
 
     def _make_scorer(self, started: Started, text: Text) -> Scorer:
         if not self._examples:
-            self._scorer = by_words(started.method, text)
-            return self._scorer
+            return by_words(started.method, text)
         from actcli.tasks.supports import make_supports
 
         clips = [SupportClip(input=v.ref.id, label=v.ref.label or "") for v in self._support]
         lost = set(text.labels) - {clip.label for clip in clips}
         if lost:
-            raise InputError(f"{self.part.name}: no example of {shorten_list(sorted(lost))} "
-                             "could be read")  # fmt: skip
+            raise InputError(
+                f"{self.part.name}: no example of {shorten_list(sorted(lost))} could be read"
+            )
         supports = make_supports(clips, self._support, text)
-        self._scorer = by_examples(started.method, supports.prototypes(started.method))
-        self._support = []
-        return self._scorer
+        return by_examples(started.method, supports.prototypes(started.method))

@@ -13,11 +13,12 @@ from actcli.data.labels import LabelSet
 from actcli.data.manifest import Manifest
 from actcli.errors import InputError, VideoError
 from actcli.eval.plan import Part, Plan
-from actcli.eval.predictions import Scored, match, read_predictions
+from actcli.eval.predictions import Scored, match, read_predictions, without_repeats
 from actcli.eval.result import Coverage, EvalResult, PartResult
 from actcli.tasks.scoring import named_part
 from actcli.tasks.settings import versions
 from actcli.types import Failure, Run, VideoRef
+from actcli.wording import same_label_key
 
 if TYPE_CHECKING:
     from actcli.eval.metrics import Measures, Outcome
@@ -38,7 +39,7 @@ def score_file(path: str, truth: Manifest, config: EvalConfig, *, several: bool)
     for ref in truth.refs:
         plain = VideoRef(ref.path, ref.start_s, ref.end_s, ref.id)
         labels_of.setdefault(plain, []).append(ref.label or "")
-    records = list(read_predictions(path))
+    records = without_repeats(path, read_predictions(path))
     found = match(records, labels_of)
     if not found:
         got = records[0].input if records else "no record"
@@ -50,6 +51,8 @@ def score_file(path: str, truth: Manifest, config: EvalConfig, *, several: bool)
     coverage.refuse_gaps(path, config.min_coverage, allow=config.allow_missing)
     names = LabelSet(_all_labels(truth, found.values()), source=truth.source)
     kept = {ref: record for ref, record in found.items() if record.error is None}
+    if not kept:
+        raise InputError(f"{path}: no prediction that can be used (all {len(found)} failed)")
     outcomes = () if several else tuple(_outcomes(kept, labels_of, names))
     part = Part("predictions", truth.refs, names)
     plan = Plan("predictions", 1, truth.source, (part,), official=False, sources=(path,))
@@ -70,7 +73,11 @@ def _all_labels(truth: Manifest, records: Iterable[Scored]) -> tuple[str, ...]:
     """The true labels, then those that only predictions have."""
     known = LabelSet(truth.labels, source=truth.source)
     pairs = (pair for record in records for pair in record.ranked)
-    return (*truth.labels, *dict.fromkeys(name for name, _ in pairs if known.find(name) is None))
+    more: dict[str, str] = {}
+    for name, _ in pairs:
+        if known.find(name) is None:
+            more.setdefault(same_label_key(name), name)
+    return (*truth.labels, *more.values())
 
 
 def _outcomes(
@@ -117,9 +124,10 @@ def _run(path: str, labels: LabelSet) -> Run:
     try:
         with open(f"{os.path.splitext(path)[0]}.run.json", encoding="utf-8") as file:
             stated = json.load(file)
-        config = dict(stated["config"])
-    except (OSError, ValueError, TypeError, KeyError):
-        stated, config = {}, {}
+        config = EvalConfig.model_validate(_known(stated["config"])).model_dump(mode="json")
+        seed = int(stated.get("seed") or 0)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        stated, config, seed = {}, {}, 0
 
     def text(key: str) -> str:
         return str(stated.get(key) or "unknown")
@@ -135,7 +143,12 @@ def _run(path: str, labels: LabelSet) -> Run:
         prompts=(),
         device=text("device"),
         precision=text("precision"),
-        seed=int(stated.get("seed") or 0),
+        seed=seed,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         notes={"predictions": path},
     )
+
+
+def _known(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of another task that an evaluation has as well."""
+    return {name: value for name, value in config.items() if name in EvalConfig.model_fields}

@@ -69,8 +69,8 @@ def named_part(ref: VideoRef) -> str:
     """The name of a video; of a trimmed one with its seconds, as media fragments have it."""
     if ref.start_s is None and ref.end_s is None:
         return ref.id
-    end = "" if ref.end_s is None else f",{ref.end_s:g}"
-    return f"{ref.id}#t={ref.start_s or 0:g}{end}"
+    end = "" if ref.end_s is None else f",{ref.end_s}"
+    return f"{ref.id}#t={ref.start_s or 0.0}{end}"
 
 
 def outcome_of(video: FrameEmbeddings, scorer: Scorer, target: int) -> Outcome:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,9 @@ def test_a_table_fits_a_narrow_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     done = cli("eval", data, "-f", "table")
-    table = [line for line in done.out.splitlines() if line.startswith(("all", "   "))]
-    assert table
-    assert all(len(line) <= 40 for line in table)
+    numbers = [line for line in done.out.splitlines() if "top-1" in line or "ECE" in line]
+    assert len(numbers) == 2
+    assert all(len(line) <= 40 for line in numbers)
 
 
 def test_the_record_on_stdout_and_in_the_file_are_one(cli: Cli, data: Path, tmp_path: Path) -> None:
@@ -77,6 +79,8 @@ def test_gates_decide_the_exit_code(cli: Cli, data: Path) -> None:
     assert len(done.records) == 1  # the number is given all the same
     assert cli("eval", data, "--min-top5", "0.5").code == 2
     assert cli("eval", data, "--min-top1", "1.5").code == 2
+    assert cli("eval", data, "--min-top1", "nan").code == 2
+    assert cli("eval", data, "--max-ece", "nan").code == 2
 
 
 def test_predictions_of_classify_are_scored_without_a_model(
@@ -171,3 +175,66 @@ def test_a_dataset_is_checked_by_name(cli: Cli, tmp_path: Path, pool: miniature.
     assert "lists 8 videos of test1 (published: 3,783)" in done.err
     assert cli("data", "check", "ucf101").code == 2
     assert cli("data", "check", root / "UCF-101", "--lists", root).code == 2
+
+
+def test_a_result_never_takes_the_place_of_what_was_read(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    rows = "path,label\n" + "\n".join(f"{p},{p.parent.name}" for p in data.rglob("*.mp4"))
+    small = tmp_path / "small.csv"
+    small.write_text(rows)
+    clip = next(data.rglob("*.mp4"))
+    preds = tmp_path / "p.jsonl"
+    assert cli("classify", data, "-l", "run,jump,wave", "-o", preds).code == 0
+    (tmp_path / "link.json").symlink_to(small)
+    before = [path.read_bytes() for path in (small, clip, preds)]
+    for args in (
+        [small, "-o", small],
+        [small, "-o", tmp_path / "link.json"],
+        [data, "-o", clip],
+        [preds, "--truth", small, "-o", preds],
+        [preds, "--truth", small, "-o", small],
+        [data, "-o", tmp_path / "no/such/folder.json"],
+        [data, "-o", tmp_path],
+    ):
+        assert cli("eval", *args).code == 2
+    assert [path.read_bytes() for path in (small, clip, preds)] == before
+
+
+def test_a_pipe_is_written_into_and_stays_a_pipe(cli: Cli, data: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+    assert cli("eval", data, "-o", tmp_path / "pipe").code == 0
+    out, _ = reader.communicate(timeout=30)
+    assert json.loads(out)["schema"] == "actcli.eval/1"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_options_that_say_nothing_are_refused(cli: Cli, data: Path, tmp_path: Path) -> None:
+    preds = tmp_path / "p.jsonl"
+    assert cli("classify", data, "-l", "run,jump,wave", "-o", preds).code == 0
+    for extra in (["--way", "3"], ["-L", "nope"], ["--protocol", "custom"], ["--lists", "x"]):
+        assert cli("eval", preds, "--truth", data, *extra).code == 2
+    assert cli("eval", "compare", "a", "b", "--min-top1", "0.5").code == 2
+    assert cli("eval", data, "--lists", tmp_path).code == 2
+
+
+def test_a_dataset_wins_over_a_folder_of_its_name_where_there_is_a_root(
+    cli: Cli, tmp_path: Path, pool: miniature.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miniature.ucf101(tmp_path / "ucf101", pool)
+    monkeypatch.chdir(tmp_path)
+    done = cli("eval", "ucf101", "--root", "ucf101", "--unofficial")
+    assert done.code == 0, done.err
+    assert done.records[0]["protocol"]["name"] == "zero-shot"
+    check = cli("data", "check", "ucf101", "--root", "ucf101", "-f", "jsonl")
+    assert check.records[-1]["videos"] == 24
+
+
+def test_very_narrow_terminals_get_a_number_a_line(
+    cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    done = cli("eval", data, "-f", "table")
+    assert "all, 6 clips" in done.out
+    assert "  top-1 " in done.out

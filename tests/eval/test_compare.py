@@ -110,7 +110,7 @@ def test_results_of_other_versions_and_protocols_do_not_compare(tmp_path: Path) 
     for given, said in [
         ({"version": 2}, r"protocol: custom/1 and custom/2"),
         ({"protocol": "closed-set"}, r"protocol: custom/1 and closed-set/1"),
-        ({"dataset": "y"}, r"dataset: x and y"),
+        ({"dataset": "y", "parts": (Part("all", REFS[:2], LABELS),)}, r"dataset: x and y"),
     ]:
         b = of_videos(tmp_path / "b.json", set(), **given)
         with pytest.raises(InputError, match=said):
@@ -136,13 +136,40 @@ def test_files_that_are_no_results_are_named(tmp_path: Path, text: str, said: st
         read_result(str(tmp_path / "nothing.json"))
 
 
-def test_a_damaged_result_is_an_error_and_no_crash(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["conditions", "headlines", "coverage", "parts", "episodes"])
+@pytest.mark.parametrize("value", [3, "x", [None], {"x": 1}, [{"metric": "top1", "value": "0.5"}]])
+def test_damaged_results_are_named(tmp_path: Path, key: str, value: object) -> None:
     a = of_videos(tmp_path / "a.json", set())
     record = json.loads(Path(a).read_text())
-    for key in ("conditions", "headlines", "coverage", "parts"):
-        for value in (None, 3, "x", [None], {"x": 1}):
-            (tmp_path / "b.json").write_text(json.dumps(record | {key: value}))
-            try:
-                compare(a, str(tmp_path / "b.json"))
-            except InputError:
-                continue
+    (tmp_path / "b.json").write_text(json.dumps(record | {key: value}))
+    with pytest.raises(InputError, match=r"b\.json: damaged"):
+        compare(a, str(tmp_path / "b.json"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e308", "-1", '"0.5"', "true"])
+def test_numbers_that_are_no_shares_are_damage(tmp_path: Path, number: str) -> None:
+    a = of_episodes(tmp_path / "a.json", [1.0, 0.5])
+    text = Path(a).read_text().replace("[1.0, 0.5]", f"[{number}, 0.5]")
+    (tmp_path / "b.json").write_text(text)
+    with pytest.raises(InputError, match=r"b\.json: damaged"):
+        compare(a, str(tmp_path / "b.json"))
+
+
+def test_clips_of_another_root_and_of_another_spelling_are_pairs(tmp_path: Path) -> None:
+    a = of_videos(tmp_path / "a.json", {1, 2, 3})
+    text = Path(of_videos(tmp_path / "b.json", {1})).read_text()
+    moved = "".join((text, ""))
+    for i in range(40):
+        moved = moved.replace(f'["{i}.mp4",', f'["/data/{i}.mp4",')
+    moved = moved.replace('"dataset": "x"', '"dataset": "./x"')
+    (tmp_path / "b.json").write_text(moved)
+    (test,) = compare(a, str(tmp_path / "b.json")).tests
+    assert (test.count, test.better_a, test.better_b) == (40, 0, 2)
+
+
+def test_episodes_that_repeat_others_do_not_narrow_the_interval() -> None:
+    shares = tuple(float(i % 2) for i in range(100))
+    once = EpisodeResult(("a",), "d", shares, 100)
+    often = EpisodeResult(("a",), "d", shares * 4, 100)
+    assert once.half_width == pytest.approx(often.half_width, rel=0.01)
+    assert EpisodeResult(("a",), "d", (1.0,), 1).half_width is None

@@ -78,16 +78,20 @@ def test_conditions_come_from_the_file_beside(tmp_path: Path) -> None:
 
 def test_trimmed_parts_of_one_file_are_told_apart() -> None:
     refs = [VideoRef("a.mp4", 0.0, 2.0), VideoRef("a.mp4", 2.0, 4.0)]
-    records = [Scored("a.mp4", 2.0, (("x", 1.0),)), Scored("a.mp4", 0.0, (("y", 1.0),))]
+    records = [Scored("a.mp4", 2.0, None, (("x", 1.0),)), Scored("a.mp4", 0.0, None, (("y", 1.0),))]
     found = match(records, refs)
     assert [found[ref].ranked[0][0] for ref in refs] == ["y", "x"]
 
 
 def test_what_could_be_of_two_videos_is_of_none() -> None:
     refs = [VideoRef("x/a.mp4"), VideoRef("y/a.mp4"), VideoRef("z/b.mp4")]
-    found = match([Scored("a.mp4", 0.0, (("x", 1.0),)), Scored("b.mp4", 0.0, (("x", 1.0),))], refs)
+    found = match(
+        [Scored("a.mp4", 0.0, None, (("x", 1.0),)), Scored("b.mp4", 0.0, None, (("x", 1.0),))], refs
+    )
     assert list(found) == [refs[2]]
-    assert match([Scored("a.mp4", 0.0, ()), Scored("./a.mp4", 0.0, ())], [VideoRef("a.mp4")])
+    assert match(
+        [Scored("a.mp4", 0.0, None, ()), Scored("./a.mp4", 0.0, None, ())], [VideoRef("a.mp4")]
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,11 @@ def test_what_could_be_of_two_videos_is_of_none() -> None:
         ('{"input": "a", "top": [{"label": "x", "score": 2}]}', "scores from 0 to 1"),
         ('{"input": "a", "top": [{"label": "", "score": 1}]}', "scores from 0 to 1"),
         ('{"input": "a", "top": [{"label": "x", "score": NaN}]}', "scores from 0 to 1"),
-        ('{"input": "a"}', r'bad "top"'),
+        ('{"input": "a"}', r'bad "label"'),
+        ('{"input": "a", "label": "x", "score": null}', r'bad "score"'),
+        ('{"input": "a", "label": "x", "ok": "no"}', r'bad "ok"'),
+        ('{"input": "a", "schema": "actcli.prediction/99"}', "not a prediction"),
+        ('{"input": "a", "label": "x", "score": 1' + "0" * 400 + "}", r'bad "score"'),
         ('{"input": "a", "label": 3}', r'bad "label"'),
         ('{"input": "a", "label": "x", "start": -1}', r'bad "start"'),
     ],
@@ -122,3 +130,34 @@ def test_results_of_one_json_object_are_read_too(tmp_path: Path) -> None:
 def test_a_file_of_other_videos_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no record is of a video of .* \(got x\.mp4, …; "):
         score(tmp_path, "1.mp4,a\n", record("x.mp4", "a"))
+
+
+def test_parts_that_begin_alike_are_told_apart_by_their_end() -> None:
+    refs = [VideoRef("a.mp4", 0.0, 1.0), VideoRef("a.mp4", 0.0, 2.0)]
+    records = [Scored("a.mp4", 0.0, 2.0, (("x", 1.0),)), Scored("a.mp4", 0.0, 1.0, (("y", 1.0),))]
+    found = match(records, refs)
+    assert [found[ref].ranked[0][0] for ref in refs] == ["y", "x"]
+
+
+def test_a_record_that_stands_there_twice_is_one_and_contradictions_are_named(
+    tmp_path: Path,
+) -> None:
+    same = record("1.mp4", "a")
+    assert score(tmp_path, "1.mp4,a\n", same, same).value("top1") == 1.0
+    with pytest.raises(ManifestError, match=r"two different records of 1\.mp4"):
+        score(tmp_path, "1.mp4,a\n", same, record("1.mp4", "b"))
+
+
+def test_predictions_that_all_failed_are_no_number(tmp_path: Path) -> None:
+    failed = json.dumps({"input": "1.mp4", "ok": False})
+    with pytest.raises(InputError, match=r"no prediction that can be used \(all 1 failed\)"):
+        score(tmp_path, "1.mp4,a\n", failed, allow_missing=True)
+
+
+def test_odd_labels_and_odd_conditions_beside_are_no_crash(tmp_path: Path) -> None:
+    for stated in ('{"config": {"sampling": 5}, "seed": "abc"}', '{"config": {}, "seed": 1e400}',
+                   '{"config": {"templates": 5}}', "[" * 100_000):  # fmt: skip
+        (tmp_path / "preds.run.json").write_text(stated)
+        result = score(tmp_path, "1.mp4,a\n2.mp4,b\n", record("1.mp4", "Foo", "\ud800"),
+                       record("2.mp4", "foo", "b"))  # fmt: skip
+        assert result.value("top1") == 0.0

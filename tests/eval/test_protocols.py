@@ -80,7 +80,8 @@ def test_published_practice_of_zero_shot_is_the_first_split_alone(
     root = miniature.ucf101(tmp_path, pool)
     result = run(options, "ucf101", root, unofficial=True, practice="published")
     assert [part.name for part in result.parts] == ["split 1"]
-    assert result.warnings[0] == "the first split alone"
+    sampler = "published practice: frames by the sampler of actionclip"
+    assert result.warnings[:2] == ("the first split alone", sampler)
     assert result.conditions()["practice"] == "published"
     assert result.conditions()["sampling"]["scheme"] == "actionclip"
 
@@ -245,8 +246,9 @@ def test_episodes_of_published_splits_agree_with_numpy(
             guesses.append(one.support_targets[int(np.argmax(near))])
         shares.append(np.mean(np.array(guesses) == np.array(one.query_targets)))
     assert found.mean == pytest.approx(np.mean(shares), abs=1e-6)
-    assert found.half_width == pytest.approx(1.96 * np.std(shares, ddof=1) / 200**0.5, rel=1e-3)
     assert 1 < found.distinct <= 200
+    expected = 1.96 * np.std(shares, ddof=1) / found.distinct**0.5
+    assert found.half_width == pytest.approx(expected, rel=1e-3)
 
 
 def test_published_practice_of_few_shot_counts_each_episode_four_times(
@@ -367,3 +369,85 @@ def test_every_protocol_says_what_it_is() -> None:
     cards = (Path(__file__).parents[2] / "docs/protocols.md").read_text()
     for name, one in PROTOCOLS.items():
         assert f"## `{name}/{one.version}`" in cards
+
+
+def test_examples_that_are_tested_as_well_are_all_in_their_prototypes_and_said(
+    tmp_path: Path, pool: Pool, options: dict[str, Any], embed: Embed
+) -> None:
+    rows = [f"{pool.clip(a, i)},{a},train" for a in ("jump", "run") for i in range(4)]
+    rows += [f"{pool.clip(a, i)},{a},test" for a in ("jump", "run") for i in (3, 4, 5)]
+    (tmp_path / "all.csv").write_text("path,label,split\n" + "\n".join(rows))
+    result = run(options | {"options": {"matcher": "mean", "text_weight": 0.0}},
+                 str(tmp_path / "all.csv"), protocol="all-way", shots=(4,))  # fmt: skip
+    assert "K = 4: 2 of its clips are examples as well" in result.warnings
+    (part,) = result.parts
+    prototypes = []
+    for action in ("jump", "run"):
+        own = np.stack([embed(str(pool.clip(action, i))) for i in range(4)])
+        mean = (own / np.linalg.norm(own, axis=-1, keepdims=True)).mean(0)
+        prototypes.append((mean / np.linalg.norm(mean, axis=-1, keepdims=True)).mean(0))
+    for outcome in part.outcomes:
+        query = embed(outcome.input)
+        pooled = (query / np.linalg.norm(query, axis=-1, keepdims=True)).mean(0)
+        near = [pooled @ one / np.linalg.norm(one) for one in prototypes]
+        assert int(np.argmax(near)) == outcome.guess
+
+
+def test_examples_that_could_not_be_read_are_said(
+    tmp_path: Path, pool: Pool, options: dict[str, Any]
+) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"\0" * 3000)
+    rows = [f"{pool.clip(a, i)},{a},train" for a in ("jump", "run") for i in range(2)]
+    rows += [f"{tmp_path}/bad.mp4,run,train", f"{pool.clip('jump', 2)},jump,train"]
+    rows += [f"{pool.clip(a, 5)},{a},test" for a in ("jump", "run")]
+    (tmp_path / "all.csv").write_text("path,label,split\n" + "\n".join(rows))
+    result = run(options, str(tmp_path / "all.csv"), protocol="all-way", shots=(3,),
+                 allow_missing=True)  # fmt: skip
+    assert 'K = 3: fewer examples could be read of "run 2"' in result.warnings
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "said"),
+    [
+        ("ucf101", {"split": "test1"}, "--split: says nothing to zero-shot of ucf101"),
+        ("hmdb51", {"split": "test2", "protocol": "all-way"}, "--split: says nothing"),
+        ("kinetics400", {"split": "test"}, "--split test: kinetics400 has val and train"),
+        ("ssv2", {"split": "test1", "protocol": "closed-set"}, "--split test1: ssv2 has"),
+    ],
+)
+def test_choices_that_a_protocol_would_pass_over_are_refused(
+    tmp_path: Path, source: str, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        make_plan(request(source, tmp_path, **given))
+
+
+def test_too_few_clips_for_episodes_are_told_before_anything_is_embedded(
+    tmp_path: Path, pool: Pool, options: dict[str, Any]
+) -> None:
+    root = miniature.few_shot(tmp_path, pool, "kinetics100")
+    given = options | {"unofficial": True, "allow_missing": True, "way": 3, "shot": 3}
+    with pytest.raises(UsageError, match="too few clips for 3 shots and 1 query"):
+        Evaluation(request("kinetics100", root, **given))
+
+
+def test_few_shot_scores_are_averaged_over_views_and_repeats_are_said(
+    tmp_path: Path, pool: Pool, options: dict[str, Any]
+) -> None:
+    root = miniature.few_shot(tmp_path, pool, "hmdb51")
+    given = {"unofficial": True, "protocol": "few-shot", "way": 2, "episodes": 1000}
+    one = run(options, "hmdb51", root, **given)
+    assert one.episodes is not None
+    assert one.episodes.distinct < 1000
+    assert any("different episodes of the 1,000" in said for said in one.warnings)
+    assert any(said.startswith("without 6 classes that have no folder") for said in one.warnings)
+    two = run(options, "hmdb51", root, num_views=2, **given)
+    assert two.episodes is not None
+    assert 0 <= two.episodes.mean <= 1
+
+
+def test_predictions_given_as_a_list_are_sent_to_truth(tmp_path: Path) -> None:
+    (tmp_path / "preds.jsonl").write_text('{"schema":"actcli.prediction/1","input":"a"}\n')
+    with pytest.raises(UsageError, match="holds predictions") as caught:
+        make_plan(request(str(tmp_path / "preds.jsonl")))
+    assert "--truth LIST" in str(caught.value.hint)
