@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -22,7 +23,7 @@ from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.labelled import PixelBatch
 from actcli.methods.nearest_prototype import MethodConfig, NearestPrototype
 from actcli.models.backbone import PARTS, Backbone, Part
-from actcli.models.scores import cosine_logits
+from actcli.models.scores import cosine_logits, pooled
 from actcli.types import Text
 
 Encode = Callable[[list[str]], Tensor]
@@ -104,6 +105,15 @@ class Method(NearestPrototype):
         """
         scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
         return cosine_logits(video, text.values, scale, bias)[0]
+
+    def settled_text(self, text: Text) -> Text:
+        """The text as `logits` of many videos need it: what no video changes is computed once.
+
+        For CLIP one direction a label; methods with logits of their own get it as it is.
+        """
+        if type(self).logits is not Method.logits:
+            return text
+        return replace(text, values=pooled(text.values)[:, None])  # [C, 1, D]
 
     def similarity(self, video: Tensor, text: Text) -> Tensor | None:
         """The cosines behind the logits, [N, C] in [-1, 1]; None where a method has none."""

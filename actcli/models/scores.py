@@ -30,15 +30,15 @@ def cosine_logits(
     logit_bias:   scalar, of sigmoid models
     returns:      logits [N, C] and the cosines [N, C], at least float32, on the video's device
     """
-    pooled = _pool(video)  # [N, D]
-    similarity = pooled @ _pool(text.to(video.device)).to(pooled.dtype).T  # [N, C]
+    clips = pooled(video)  # [N, D]
+    similarity = clips @ pooled(text.to(video.device)).to(clips.dtype).T  # [N, C]
     logits = similarity * logit_scale.to(similarity).exp().reshape(())
     if logit_bias is not None:
         logits = logits + logit_bias.to(similarity).reshape(())
     return logits, similarity
 
 
-def _pool(embeddings: Tensor) -> Tensor:
+def pooled(embeddings: Tensor) -> Tensor:
     """The direction that embeddings share: [N, T, D] -> [N, D], of length 1."""
     exact = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
     return F.normalize(F.normalize(exact, dim=-1).mean(1), dim=-1)

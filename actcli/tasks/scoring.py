@@ -32,7 +32,7 @@ class Scorer:
 def by_words(method: Method, text: Text) -> Scorer:
     """Videos against prompts."""
     device = method.backbone.device
-    words = replace(text, values=text.values.to(device))
+    words = method.settled_text(replace(text, values=text.values.to(device)))
     return Scorer(
         text.labels,
         method.backbone.score_kind,

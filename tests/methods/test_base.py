@@ -144,3 +144,20 @@ def test_a_changed_image_tower_has_its_own_cache_key(fake_backbone: Any) -> None
     first = Method(fake_backbone).cache_key()
     fake_backbone.image_tower.weight.add_(1)
     assert len({"fake", first, Method(fake_backbone).cache_key()}) == 3
+
+
+def test_settled_text_gives_the_same_scores_from_one_direction_a_label(fake_backbone: Any) -> None:
+    method = Method(fake_backbone)
+    video, text = one_of_each(method)
+    settled = method.settled_text(text)
+    assert settled.values.shape == (3, 1, 8)
+    torch.testing.assert_close(method.logits(video, settled), method.logits(video, text))
+
+
+def test_methods_with_logits_of_their_own_get_their_text_as_it_is(fake_backbone: Any) -> None:
+    class Own(Method):
+        def logits(self, video: Tensor, text: Text) -> Tensor:
+            return video.new_zeros(len(video), len(text.labels))
+
+    _, text = one_of_each(method := Own(fake_backbone))
+    assert method.settled_text(text) is text
