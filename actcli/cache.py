@@ -176,14 +176,9 @@ class Cache:
         stat = os.stat(path)
         if not S_ISREG(stat.st_mode):
             raise OSError(f"{path} is not a regular file")  # reading a pipe would wait, and eat it
-        identity = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        name = os.fsencode(os.path.abspath(path))
-        if (known := self._memo.get(name)) and known[0] == identity:
-            return known[1]
-        query = "SELECT size, mtime_ns, inode, digest FROM digests WHERE path = ?"
-        row = self._read(query, (name,))
-        if row is not None and tuple(row[:3]) == identity:
-            return bytes(row[3])
+        if (known := self._known_digest(path, stat)) is not None:
+            return known
+        name, identity = os.fsencode(os.path.abspath(path)), _identity(stat)
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
         if self._db is None:
@@ -194,6 +189,21 @@ class Cache:
                 "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", (name, *identity, digest)
             )
         return digest
+
+    def knows(self, path: str) -> bool:
+        """Whether a file was digested before and is as it was: then it likely is embedded too."""
+        try:
+            return self._known_digest(path, os.stat(path)) is not None
+        except (OSError, ValueError):
+            return False
+
+    def _known_digest(self, path: str, stat: os.stat_result) -> bytes | None:
+        name, identity = os.fsencode(os.path.abspath(path)), _identity(stat)
+        if (known := self._memo.get(name)) and known[0] == identity:
+            return known[1]
+        query = "SELECT size, mtime_ns, inode, digest FROM digests WHERE path = ?"
+        row = self._read(query, (name,))
+        return bytes(row[3]) if row is not None and tuple(row[:3]) == identity else None
 
     def _read(self, query: str, values: tuple[Any, ...]) -> Any:
         with self._lock:
@@ -249,6 +259,11 @@ class Cache:
             for name in ("page_count", "freelist_count", "page_size")
         )
         return int((count - free) * size)
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file does."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def open_cache(folder: str | None, *, enabled: bool) -> Cache:

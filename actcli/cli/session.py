@@ -129,7 +129,8 @@ class Session:
                 done = None
             writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
-            self._write_all(task, self._remaining(refs, done), writer, total)
+            waiting = refs if done is None else self._remaining(refs, done)
+            self._write_all(task, waiting, writer, total)
             seconds = round(time.monotonic() - started, 3)
             record = self._record(task, timings={"wall_s": seconds})
             writer.finish(record)
@@ -213,7 +214,7 @@ class Session:
     def _write_all(
         self,
         task: Task,
-        refs: Iterator[VideoRef],
+        refs: Iterable[VideoRef],
         writer: ResultWriter,
         total: int | None,
     ) -> None:

@@ -94,7 +94,7 @@ class Classification:
 
         With `on_error="stop"` the first failure is raised as VideoError.
         """
-        with self._pipeline.start() as started:
+        with self._pipeline.start(refs) as started:
             embeddings = started.engine.embed(refs)
             scorer = self._scorer(started)
             method, top = started.method.name, self.config.top

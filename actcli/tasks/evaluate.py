@@ -141,7 +141,7 @@ class Evaluation:
         Raises InputError where too few videos can be read.
         """
         began = time.monotonic()
-        with self._pipeline.start() as started:
+        with self._pipeline.start(self.plan.refs) as started:
             failures, found = dict(self._missing), list[PartResult]()
             episodes: EpisodeResult | None = None
             if self.plan.episodes is not None:

@@ -156,7 +156,7 @@ class FewShot:
 
         Raises InputError for a class of which no example can be used.
         """
-        with self._pipeline.start() as started:
+        with self._pipeline.start(self._support) as started:
             results = started.engine.embed(chain(self._support, refs))
             videos, failures = self._gather(islice(results, len(self._support)))
             supports = self._supports(started, videos)

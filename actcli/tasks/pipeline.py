@@ -30,7 +30,7 @@ from actcli.errors import ModelError, UsageError, VideoError
 from actcli.models.backbone import BackboneSpec
 from actcli.tasks.models import hub_settings, pull_model
 from actcli.tasks.settings import backbone_name, method_config, settled, versions
-from actcli.types import Failure, Run, Text
+from actcli.types import Failure, Run, Text, VideoRef
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -155,9 +155,15 @@ class Pipeline(Generic[C]):
         }
 
     @contextmanager
-    def start(self) -> Iterator[Started]:
-        """Start the workers, then build the method on its device; leaving kills the workers."""
-        with self.cache, self.start_loader() as loader:
+    def start(self, refs: Iterable[VideoRef] = ()) -> Iterator[Started]:
+        """Start the workers, then build the method on its device; leaving kills the workers.
+
+        refs: the videos, where they are known; workers wait until one must be decoded if the first
+            of them was seen before, so that a run from the cache starts none
+        """
+        first = refs[0] if isinstance(refs, list | tuple) and refs else None
+        is_eager = first is None or not self.cache.knows(first.path)
+        with self.cache, self.start_loader(is_eager=is_eager) as loader:
             from actcli.engine import Engine
 
             method, precision, tensors = self._build_method()
@@ -219,7 +225,9 @@ class Pipeline(Generic[C]):
             notes=notes,
         )
 
-    def start_loader(self, reader: ClipReader | TrainingReader | None = None) -> Loader:
+    def start_loader(
+        self, reader: ClipReader | TrainingReader | None = None, *, is_eager: bool = True
+    ) -> Loader:
         """Decode workers that read clips as this run samples them, or in the given way."""
         from actcli.video.loader import start_loader
         from actcli.video.worker import ClipReader
@@ -232,6 +240,7 @@ class Pipeline(Generic[C]):
             timeout_s=config.limits.timeout_s,
             batch_size=config.run.batch_size or 16,
             clip_bytes=read.clip_bytes,
+            is_eager=is_eager,
         )
 
     def _build_method(self) -> tuple[Method, str, dict[str, Tensor]]:

@@ -66,14 +66,19 @@ class Loader:
         self._fatal: Exception | None = None
         """Raised by the pool: at once."""
         self._closed = False
+        self._is_started = False
         self._pool = (
             DecodePool(workers, read, timeout_s, self._finish, self._break) if workers else None
         )
 
     def start(self) -> Loader:
-        """Start the first worker now, so that it gets ready while the caller loads a model."""
+        """Start the first worker now, so that it gets ready while the caller loads a model.
+
+        Without this it starts with the first video that must be decoded, if one must.
+        """
         if self._pool is not None:
             self._pool.start()
+        self._is_started = True
         return self
 
     def __enter__(self) -> Loader:
@@ -153,10 +158,23 @@ class Loader:
     def _dispatch(self, number: int, request: object) -> None:
         if not isinstance(request, VideoRef):
             self._finish(number, request)
-        elif self._pool is not None:
+            return
+        if not self._is_started:
+            self._start_late()
+        if self._pool is not None:
             self._pool.submit(number, request)
         else:
             self._finish(number, read_or_error(request, self._read))
+
+    def _start_late(self) -> None:
+        with self._condition:  # so that closing waits for it, and finds what to close
+            if self._closed:
+                return
+            try:
+                self.start()
+            except ResourceError as error:
+                log.warning("%s: decoding in this process instead", error.message)
+                self._pool, self._is_started = None, True
 
     def _finish(self, number: int, result: object) -> None:
         with self._condition:
@@ -170,9 +188,15 @@ class Loader:
 
 
 def start_loader(
-    read: Read, workers: int | None, *, timeout_s: float, batch_size: int, clip_bytes: int
+    read: Read,
+    workers: int | None,
+    *,
+    timeout_s: float,
+    batch_size: int,
+    clip_bytes: int,
+    is_eager: bool = True,
 ) -> Loader:
-    """A loader whose first worker is on its way.
+    """A loader whose first worker is on its way, or, if not eager, waits for the first video.
 
     workers: decode processes; None is one per core, or none where they can't be started
     batch_size: videos that the consumer takes at once
@@ -180,7 +204,8 @@ def start_loader(
 
     def start(count: int) -> Loader:
         window = window_size(count, batch_size, clip_bytes)
-        return Loader(read, workers=count, timeout_s=timeout_s, window=window).start()
+        loader = Loader(read, workers=count, timeout_s=timeout_s, window=window)
+        return loader.start() if is_eager else loader
 
     if workers is not None:
         return start(workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,20 @@ def test_a_cached_run_never_imports_open_clip(clips: list[str], tmp_path: Path) 
     words = [sys.executable, "-c", CACHED.format(labels=LABELS), str(tmp_path), *clips]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False", "False"]
+
+
+def test_videos_out_of_the_cache_start_no_worker(
+    clips: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"model": "demo", "device": "cpu", "cache_dir": str(tmp_path)}
+    os.utime(clips[0], (1_600_000_000, 1_600_000_000))
+    (fresh,) = actcli.classify([clips[0]], ["run", "jump"], workers=1, **given)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("starts a worker")
+
+    monkeypatch.setattr("actcli.video.pool.DecodePool.start", refuse)
+    (again,) = actcli.classify([clips[0]], ["run", "jump"], workers=1, **given)
+    assert isinstance(fresh, Prediction)
+    assert isinstance(again, Prediction)
+    assert (again.cached, again.ranked) == (True, fresh.ranked)

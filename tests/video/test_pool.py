@@ -217,3 +217,21 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
         assert time.monotonic() < deadline, "a worker is still there"
         time.sleep(0.1)
+
+
+def test_workers_wait_for_the_first_video_if_they_are_not_started() -> None:
+    load = Loader(read_by_name, workers=2, timeout_s=60.0, window=8)
+    with load:
+        items = [item for item in load.load(["seen", "before"]) if item is not IDLE]
+        assert items == ["seen", "before"]
+        assert load._pool is not None
+        assert load._pool._workers == []
+    late = Loader(read_by_name, workers=2, timeout_s=60.0, window=8)
+    assert kinds(results(late, "0", "1", "2")) == ["0", "1", "2"]
+
+
+def test_leaving_before_anything_was_decoded_ends_at_once() -> None:
+    started = time.monotonic()
+    with Loader(read_by_name, workers=2, timeout_s=60.0, window=8) as load:
+        next(load.load(["seen"]))
+    assert time.monotonic() - started < 20
