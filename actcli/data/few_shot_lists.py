@@ -23,6 +23,7 @@ from actcli.data.splits import SplitClass, SplitPart, find_class, read_split, sp
 from actcli.data.walk import find_videos
 from actcli.errors import InputError, UsageError, shorten_list
 from actcli.types import VideoRef
+from actcli.wording import match_key
 
 COUNTS: Final[Mapping[str, Mapping[str, int]]] = {
     "hmdb51": {"train": 4280, "val": 1194, "test": 1292},
@@ -34,6 +35,11 @@ COUNTS: Final[Mapping[str, Mapping[str, int]]] = {
 """Videos of each part, as published (CLIP-FSAR's lists)."""
 _HOMES: Final = ("", "videos", "UCF-101", "hmdb51", "hmdb51_org", "20bn-something-something-v2",
                  "train_256", "val_256", "train", "val")  # fmt: skip
+
+
+def find_few_shot(name: str) -> str | None:
+    """The published split that a name means, spelled in any usual way."""
+    return {match_key(known): known for known in COUNTS}.get(match_key(name))
 
 
 def read_few_shot_split(

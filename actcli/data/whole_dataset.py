@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from actcli.data.datasets import DATASETS, Listed, find_dataset, read_dataset
-from actcli.data.few_shot_lists import COUNTS, read_few_shot_split
+from actcli.data.few_shot_lists import COUNTS, find_few_shot, read_few_shot_split
 from actcli.data.manifest import Manifest
 from actcli.data.splits import SplitPart, read_split
 from actcli.errors import InputError, UsageError, did_you_mean
-from actcli.wording import match_key
 
 log = logging.getLogger("actcli.data.whole_dataset")
 
@@ -20,7 +19,7 @@ _PARTS: Final[tuple[SplitPart, ...]] = ("train", "val", "test")
 
 def is_dataset(name: str) -> bool:
     """Whether a name is that of a dataset or of a few-shot split."""
-    return find_dataset(name) is not None or _few_shot(name) is not None
+    return find_dataset(name) is not None or find_few_shot(name) is not None
 
 
 def read_whole(
@@ -33,7 +32,7 @@ def read_whole(
     Raises UsageError for a name that is none, InputError and ManifestError as `read_dataset`.
     """
     found = list(_splits(name, root, split, lists))
-    dataset, few_shot = find_dataset(name), _few_shot(name)
+    dataset, few_shot = find_dataset(name), find_few_shot(name)
     published = dataset.counts if dataset is not None else COUNTS[few_shot or ""]
     for part, listed in found:
         count = published.get(part)
@@ -57,7 +56,7 @@ def read_whole(
 def _splits(
     name: str, root: str, split: str | None, lists: str | None
 ) -> Iterator[tuple[str, Listed]]:
-    dataset, few_shot = find_dataset(name), _few_shot(name)
+    dataset, few_shot = find_dataset(name), find_few_shot(name)
     if dataset is not None:
         usual = ("train1", "test1") if not dataset.lists else ("val",)
         for part in (split,) if split else usual:
@@ -74,7 +73,3 @@ def _splits(
                          hint=did_you_mean(name, known))  # fmt: skip
     if split and few_shot and not dataset and split not in _PARTS:
         raise InputError(f"--split {split}: {name} has train, val and test")
-
-
-def _few_shot(name: str) -> str | None:
-    return {match_key(known): known for known in COUNTS}.get(match_key(name))

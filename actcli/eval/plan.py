@@ -12,12 +12,11 @@ import numpy as np
 
 from actcli.config import EvalConfig
 from actcli.data.datasets import DATASETS, Dataset, Listed, find_dataset, read_dataset
-from actcli.data.few_shot_lists import COUNTS, read_few_shot_split
+from actcli.data.few_shot_lists import COUNTS, find_few_shot, read_few_shot_split
 from actcli.data.labels import LabelSet
 from actcli.data.manifest import Manifest, read_manifest
 from actcli.errors import InputError, UsageError, did_you_mean, shorten_list
 from actcli.types import VideoRef
-from actcli.wording import match_key
 
 Combine = Literal["mean", "harmonic", "each"]
 
@@ -115,9 +114,8 @@ class Request:
         """The published few-shot split of that name."""
         if self.root is None and os.path.exists(self.source):
             return None
-        known = {match_key(name): name for name in COUNTS}
         dataset = self.dataset
-        return known.get(match_key(self.source)) or known.get(dataset.name if dataset else "")
+        return find_few_shot(self.source if dataset is None else dataset.name)
 
     def read(self, split: str) -> Listed:
         """One official split of the dataset."""

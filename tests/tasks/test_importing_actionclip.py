@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+import actcli
 from actcli.checkpoint import build_method, read_checkpoint, read_info
 from actcli.data.prompts import TEMPLATE_SETS
+from actcli.demo.clips import write_clip
 from actcli.errors import ModelError
 from actcli.methods.actionclip import ActionClip, ActionClipConfig, to_reference
 from actcli.models.backbone import find_backbone
@@ -97,3 +99,23 @@ def test_keys_that_do_not_fit_are_named(base: str, tmp_path: Path, change: str) 
         import_file(str(tmp_path / "a.pt"), str(tmp_path / "a.safetensors"), architecture=base)
     assert said[change] in str(caught.value)
     assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_eval_measures_an_import_by_its_own_frames_transform_and_prompts(
+    base: str, tmp_path: Path
+) -> None:
+    torch.save(published(base, head="LSTM")[1], tmp_path / "a.pt")
+    made = import_file(str(tmp_path / "a.pt"), str(tmp_path / "a.safetensors"), architecture=base)
+    for c, label in enumerate(("run", "jump", "wave")):
+        (tmp_path / "val" / label).mkdir(parents=True)
+        for i in range(2):
+            write_clip(tmp_path / "val" / label / f"{i}.mp4", label, seed=7000 + 10 * c + i)
+    options = {"model": str(made), "workers": 0, "device": "cpu", "use_cache": False}
+    result = actcli.evaluate(tmp_path / "val", **options)
+    (part,), stated = result.parts, result.conditions()
+    assert stated["sampling"]["scheme"] == "actionclip"
+    assert tuple(stated["templates"]) == TEMPLATE_SETS["actionclip"]
+    assert (stated["method"], len(part.outcomes)) == ("actionclip", 6)
+    paths = [outcome.input for outcome in part.outcomes]
+    found = actcli.classify(paths, list(part.labels), **options)
+    assert [r.ok and r.label for r in found] == [part.labels[o.guess] for o in part.outcomes]
