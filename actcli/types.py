@@ -154,17 +154,35 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a video a window or segment is."""
+
+    kind: Literal["window", "segment"]
+    first_frame: int
+    """Index among all shown frames of the video, from 0."""
+    last_frame: int
+    """The last one that is still in it."""
+    video_s: float
+    """Duration of the whole video in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredLabel:
     """One label with its score and, where the method has one, its cosine similarity."""
 
     label: str
     score: float
     similarity: float | None = None
+    frame_similarity: tuple[float, ...] | None = None
+    """The cosine of each frame of `Prediction.frames_s` alone, where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What happens in one video: the best labels, best first."""
+    """What happens in one video, or in one window or segment of it: the best labels, best first.
+
+    A window's or segment's `ref` is trimmed to it.
+    """
 
     ref: VideoRef
     ranked: tuple[ScoredLabel, ...]
@@ -177,6 +195,8 @@ class Prediction:
     calibrated: bool = False
     cached: bool = False
     warnings: tuple[str, ...] = ()
+    part: Part | None = None
+    """Where in its video a window or segment lies; None is the whole of `ref`."""
 
     @property
     def label(self) -> str:

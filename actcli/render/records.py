@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from actcli.types import Failure, Prediction, Run, VideoRef
+from actcli.types import Failure, Part, Prediction, Run, ScoredLabel, VideoRef
 
 PREDICTION_SCHEMA: Final = "actcli.prediction/1"
 RUN_SCHEMA: Final = "actcli.run/1"
@@ -35,14 +35,7 @@ def _ok_record(result: Prediction) -> dict[str, Any]:
         "end": end_s,
         "label": result.label,
         "score": rounded(result.score),
-        "top": [
-            {
-                "label": scored.label,
-                "score": rounded(scored.score),
-                "similarity": rounded(scored.similarity),
-            }
-            for scored in result.ranked
-        ],
+        "top": [_scored(scored) for scored in result.ranked],
         "score_kind": result.score_kind,
         "calibrated": result.calibrated,
         "method": result.method,
@@ -50,6 +43,28 @@ def _ok_record(result: Prediction) -> dict[str, Any]:
         "frames_s": [rounded(time_s) for time_s in result.frames_s],
         "cached": result.cached,
         "warnings": list(result.warnings),
+    } | _part(result.part)
+
+
+def _scored(scored: ScoredLabel) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "label": scored.label,
+        "score": rounded(scored.score),
+        "similarity": rounded(scored.similarity),
+    }
+    if scored.frame_similarity is not None:
+        item["frame_similarity"] = [rounded(value) for value in scored.frame_similarity]
+    return item
+
+
+def _part(part: Part | None) -> dict[str, Any]:
+    if part is None:
+        return {}
+    return {
+        "part": part.kind,
+        "first_frame": part.first_frame,
+        "last_frame": part.last_frame,
+        "video_s": rounded(part.video_s),
     }
 
 
