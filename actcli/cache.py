@@ -115,6 +115,14 @@ class Cache:
             return None
         return (row[0], meta) if is_whole else None
 
+    def note(self, key: bytes) -> dict[str, Any] | None:
+        """The meta of an entry alone, whose bytes may be damaged; or None."""
+        row = self._read("SELECT meta FROM embeddings WHERE key = ?", (key,))
+        try:
+            return None if row is None else dict(json.loads(row[0]))
+        except (ValueError, TypeError):
+            return None
+
     def count(self) -> int:
         """How many embeddings are stored."""
         info = self.info()

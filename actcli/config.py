@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from actcli.errors import UsageError, did_you_mean, flag_of
 
+_PARTS = ("sampling", "limits", "run", "train", "windows")
 DEFAULT_TEMPLATE = "a video of {}"
 
 T = TypeVar("T", bound="TaskConfig")
@@ -53,6 +54,37 @@ class SamplingConfig(Config):
                     f"stride (got {given}, expected {own or 'none'})"
                 )
         return self
+
+
+class WindowConfig(Config):
+    """How a video is cut into windows, and what becomes of their scores."""
+
+    window_s: float | None = Field(None, gt=0)
+    """Seconds of a window; None takes each video as a whole."""
+    window_stride_s: float | None = Field(None, gt=0)
+    """Seconds from one window's start to the next; None is a window's length."""
+    shots: bool = False
+    """Let no window reach across a cut."""
+    segments: bool = False
+    """Merge windows into segments; see `actcli.models.segments`."""
+    threshold: float | None = Field(None, ge=0, le=1)
+    """Score from which a label starts; None is none, or 0.5 for sigmoid scores."""
+    hysteresis: float = Field(0.1, ge=0, le=1)
+    """How much better a label must be to take over, or may fall below the threshold."""
+    min_length_s: float = Field(0.0, ge=0)
+    """Shorter segments go to their neighbours."""
+
+    @model_validator(mode="after")
+    def _windows_are_asked_for(self) -> Self:
+        if self.window_s is None and self.model_fields_set - {"window_s"}:
+            name = flag_of(sorted(self.model_fields_set - {"window_s"})[0])
+            raise ValueError(f"{name}: is for windows (expected --window SECONDS)")
+        return self
+
+    @property
+    def stride_s(self) -> float:
+        """Seconds from one window's start to the next."""
+        return self.window_stride_s or self.window_s or float("inf")
 
 
 class LimitsConfig(Config):
@@ -112,6 +144,9 @@ class ClassifyConfig(TaskConfig):
     """Everything `classify` needs besides the videos and the labels."""
 
     top: int = Field(5, ge=1)
+    windows: WindowConfig = WindowConfig()
+    explain: bool = False
+    """Tell the similarity of each frame alone to the best labels."""
 
 
 class FewShotConfig(ClassifyConfig):
@@ -229,7 +264,7 @@ def with_options(config: T, options: Mapping[str, Any]) -> T:
     # Only what was set: what a checkpoint decides must not look as if a user had.
     values = config.model_dump(exclude_unset=True)
     homes = dict.fromkeys(type(config).model_fields, values)
-    parts = [name for name in ("sampling", "limits", "run", "train") if hasattr(config, name)]
+    parts = [name for name in _PARTS if hasattr(config, name)]
     for part in parts:
         kind = type(getattr(config, part))
         homes |= dict.fromkeys(kind.model_fields, values.setdefault(part, {}))

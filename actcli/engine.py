@@ -76,6 +76,7 @@ class Engine:
         self._device: torch.device = method.backbone.device
         frames = _FRAMES_PER_PASS.get(self._device.type, 64)
         self.batch_size = batch_size or max(1, frames // sampling.num_frames)
+        self._clip_frames = sampling.num_frames
         self._key_parts = {
             "version": _FRAMES_VERSION,
             "sampling": sampling.model_dump(),
@@ -125,7 +126,8 @@ class Engine:
             hit = None if key is None else self._cache.get(key)
             yield ref if hit is None else _Hit(ref, *hit)
 
-    def _key(self, ref: VideoRef) -> bytes | None:
+    def _key(self, ref: VideoRef, **more: Any) -> bytes | None:
+        """What a video's values are kept under; None where they can't be kept."""
         if not self._cache.keeps:
             return None
         try:
@@ -133,7 +135,7 @@ class Engine:
         except (OSError, ValueError):
             return None  # the decoder will say what is wrong with it
         trim = {"content": content.hex(), "start": ref.start_s, "end": ref.end_s}
-        return make_key(self._key_parts | trim)
+        return make_key(self._key_parts | trim | more)
 
     def _open(self, item: object) -> _Slot:
         key = self._keys.popleft()
@@ -160,15 +162,16 @@ class Engine:
     def _embed(self, frames: Tensor) -> Tensor:
         """uint8 [n, T, 3, X, X] -> [n, T', D] on the CPU; halves the batch when memory is short."""
         done = []
+        each = frames.shape[1]
         while len(frames):
-            part = frames[: self.batch_size]
+            part = frames[: max(1, self.batch_size * self._clip_frames // each)]
             try:
                 done.append(self._method.embed(part.to(self._device)).cpu())
                 frames = frames[len(part) :]
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve(len(part), error)
+                self._halve(max(1, len(part) * each // self._clip_frames), error)
         return torch.cat(done)
 
     def _halve(self, size: int, error: Exception) -> None:
@@ -191,13 +194,13 @@ class Engine:
         # A file that was replaced after its digest was taken must not be stored under that.
         if slot.key is not None and slot.key == self._key(clip.ref):
             meta = {
-                **_tensor_meta(values),
+                **tensor_meta(values),
                 "times_s": times,
                 "start_s": clip.start_s,
                 "end_s": clip.end_s,
                 "warnings": clip.warnings,
             }
-            self._cache.put(slot.key, _to_bytes(values), meta)
+            self._cache.put(slot.key, to_bytes(values), meta)
         slot.result, slot.clip, slot.views = embeddings, None, []
 
 
@@ -244,13 +247,13 @@ def _recall(
     """
     keys = [make_key({"version": _TEXT_VERSION, "text": text, **parts}) for text in items]
     hits = {key: hit for key in keys if (hit := cache.get(key))}
-    found = {key: _stored_tensor(*hit) for key, hit in hits.items()}
+    found = {key: stored_tensor(*hit) for key, hit in hits.items()}
     missing = [i for i, key in enumerate(keys) if key not in found]
     if missing:
         fresh, notes = compute([items[i] for i in missing])
         for i, value, note in zip(missing, fresh.cpu(), notes, strict=True):
             found[keys[i]] = value
-            cache.put(keys[i], _to_bytes(value), _tensor_meta(value) | note)
+            cache.put(keys[i], to_bytes(value), tensor_meta(value) | note)
     return torch.stack([found[key] for key in keys]), [meta for _, meta in hits.values()]
 
 
@@ -263,7 +266,7 @@ def _from_cache(hit: _Hit) -> FrameEmbeddings:
     meta = hit.meta
     return FrameEmbeddings(
         hit.ref,
-        _stored_tensor(hit.value, meta),
+        stored_tensor(hit.value, meta),
         tuple(tuple(view) for view in meta["times_s"]),
         meta["start_s"],
         meta["end_s"],
@@ -272,14 +275,17 @@ def _from_cache(hit: _Hit) -> FrameEmbeddings:
     )
 
 
-def _tensor_meta(value: Tensor) -> dict[str, Any]:
+def tensor_meta(value: Tensor) -> dict[str, Any]:
+    """What must be known of a tensor to read it from its bytes."""
     return {"dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
 
 
-def _to_bytes(value: Tensor) -> bytes:
+def to_bytes(value: Tensor) -> bytes:
+    """A tensor on the CPU as it lies in memory."""
     return value.contiguous().view(torch.uint8).numpy().tobytes()
 
 
-def _stored_tensor(value: bytes, meta: dict[str, Any]) -> Tensor:
+def stored_tensor(value: bytes, meta: dict[str, Any]) -> Tensor:
+    """The tensor that `to_bytes` and `tensor_meta` were taken of."""
     dtype = getattr(torch, meta["dtype"])
     return torch.frombuffer(bytearray(value), dtype=dtype).reshape(meta["shape"])

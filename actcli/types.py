@@ -130,6 +130,8 @@ class FrameEmbeddings:
     end_s: float
     warnings: tuple[str, ...] = ()
     cached: bool = False
+    part: Part | None = None
+    """Where in its video a window lies; None is the whole of `ref`."""
 
     def __post_init__(self) -> None:
         check_rank("FrameEmbeddings", "values", self.values, "V T D")

@@ -60,6 +60,13 @@ def command(
     views: opt.Views = 1,
     stride: opt.Stride = None,
     decode: opt.Decode = "exact",
+    window: opt.Window = None,
+    segments: opt.Segments = False,
+    threshold: opt.Threshold = None,
+    hysteresis: opt.Hysteresis = 0.1,
+    min_length: opt.MinLength = 0.0,
+    shots: opt.Shots = False,
+    explain: opt.Explain = False,
     max_pixels: opt.MaxPixels = 8192 * 8192,
     max_duration: opt.MaxDuration = 24 * 3600.0,
     timeout: opt.Timeout = 120.0,
@@ -81,6 +88,7 @@ def command(
         actcli classify clip.mp4 --labels "run,jump,sit down"
         actcli classify videos/ --labels-file kinetics400 --top 5 -o preds.csv
         find . -name '*.mp4' -print0 | actcli classify -0 - -L labels.txt | jq -r .label
+        actcli classify match.mp4 -L moves.txt --window 4 --stride 1 --segments -o match.srt
 
     `score` is a softmax over the labels you give, not a calibrated probability: one of them always
     wins. Labels that only time order tells apart (sit down / stand up) come out at chance.

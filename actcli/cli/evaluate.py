@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actcli.cli import options as opt
-from actcli.cli import streams
+from actcli.cli import reporting, streams
 from actcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def command(
         str | None,
         opt.option("--output", "-o", panel=opt.OUTPUT_PANEL, help="Write the result there, JSON."),
     ] = None,
+    report: reporting.Report = None,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     frames: opt.Frames = 8,
@@ -185,7 +186,7 @@ def command(
 
         actcli eval ucf101 --root data/ucf101 --model runs/a --min-top1 0.70 -o ucf.json
         actcli eval hmdb51 --root data/hmdb51 --protocol few-shot --shot 5 --model fast
-        actcli eval val.csv --model runs/a
+        actcli eval val.csv --model runs/a --report val.html
         actcli eval preds.jsonl --truth val.csv
         actcli eval compare a.json b.json
 
@@ -209,4 +210,5 @@ def command(
     run = session.score if truth is not None else session.evaluate
     result = run(ctx, flags, console)
     session.write(flags, result, console)
+    reporting.write_eval_report(report, result, console, quiet)
     session.conclude(flags, result)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from actcli.cli import options as opt
+from actcli.cli.reporting import check_report
 from actcli.config import EvalConfig, with_options
 from actcli.data.labels import LabelSet
 from actcli.data.manifest import read_manifest
@@ -59,8 +60,10 @@ def compare_files(ctx: typer.Context, flags: dict[str, Any], console: Console) -
 
 def check_target(flags: dict[str, Any], reads: Iterable[str]) -> None:
     """Raise UsageError now for a file that could not be written later, or that is read as well."""
-    target = flags["output"]
-    if target in (None, "-"):
+    target, reads = flags["output"], tuple(reads)
+    has_file = target not in (None, "-")
+    check_report(flags["report"], output=target if has_file else None, reads=reads)
+    if not has_file:
         return
     check_output(target, example="result.json")
     own = os.path.realpath(target)
@@ -95,7 +98,8 @@ def _refuse_others(ctx: typer.Context, what: str, used: Iterable[str]) -> None:
 
 def score(ctx: typer.Context, flags: dict[str, Any], _: Console) -> EvalResult:
     """A file of predictions; no model is used."""
-    used = ("truth", "multi_label", "root", "split", "min_coverage", "allow_missing", "output")
+    used = ("truth", "multi_label", "root", "split", "min_coverage", "allow_missing", "output",
+            "report")  # fmt: skip
     _refuse_others(ctx, "predictions, which are made (--truth)", (*used, *_GATES))
     path, several = flags["what"][0], flags["multi_label"]
     check_target(flags, (path, flags["truth"]))

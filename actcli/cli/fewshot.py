@@ -82,7 +82,11 @@ def command(
     ] = False,
     report: Annotated[
         str | None,
-        opt.option("--report", panel=EXAMPLE_PANEL, help="What the examples are worth, as JSON."),
+        opt.option(
+            "--report",
+            panel=EXAMPLE_PANEL,
+            help="What the examples are worth: FILE.json; FILE.html is a page, with all results.",
+        ),
     ] = None,
     matcher: Annotated[
         str | None,
@@ -150,6 +154,7 @@ def command(
     flags = dict(ctx.params)
     _check(ctx, flags)
     console = opt.start_messages(quiet=bool(quiet), verbose=bool(verbose))
+    from actcli.cli.reporting import RunReport
     from actcli.cli.session import Session
     from actcli.config import FewShotConfig, with_options
     from actcli.tasks.fewshot import FewShot
@@ -163,12 +168,15 @@ def command(
         made.append(FewShot(examples, config, change, names=names, report=view))
         return made[0]
 
+    page = RunReport(_page_path(flags), console, quiet=quiet)
+
     def tell(found: SupportReport) -> int:
-        _tell(found, made[0], console, flags)
+        page.support = _tell(found, made[0], console, flags)
         return len(found.failures)
 
     against = f"by {len(examples)} example{'s' * (len(examples) != 1)}"
-    Session(flags, config, console, against, make_task, tell).run()
+    with page:
+        Session(flags, config, console, against, page.watching(make_task), tell).run()
 
 
 def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
@@ -194,12 +202,19 @@ def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
     )
     from actcli.render.sinks import check_output
 
-    for name, suffix in (("save", ".safetensors"), ("report", ".json")):
+    for name, suffixes in (("save", (".safetensors",)), ("report", (".json", ".html"))):
         if flags[name] is None:
             continue
-        if not flags[name].endswith(suffix):
-            raise UsageError(f"--{name} {flags[name]}: the name must end in {suffix}")
-        check_output(flags[name], flag=f"--{name}", example=f"{name}{suffix}")
+        if not flags[name].endswith(suffixes):
+            expected = " or ".join(suffixes)
+            raise UsageError(f"--{name} {flags[name]}: the name must end in {expected}")
+        check_output(flags[name], flag=f"--{name}", example=f"{name}{suffixes[0]}")
+
+
+def _page_path(flags: dict[str, Any]) -> str | None:
+    """Where the page goes, if --report is one."""
+    path: str | None = flags["report"]
+    return path if path is not None and path.endswith(".html") else None
 
 
 def _options(flags: dict[str, Any]) -> dict[str, Any]:
@@ -243,12 +258,17 @@ def _examples(flags: dict[str, Any], names: LabelSet | None) -> tuple[VideoRef, 
     )
 
 
-def _tell(found: SupportReport, task: FewShot, console: Console, flags: dict[str, Any]) -> None:
+def _tell(
+    found: SupportReport, task: FewShot, console: Console, flags: dict[str, Any]
+) -> dict[str, Any]:
+    """Say what the examples are worth, write it where it is wanted, and return its record."""
     from actcli.render.files import write_json
     from actcli.render.records import run_record
     from actcli.render.support import print_support, support_record
 
     if not flags["quiet"]:
         print_support(console, found)
-    if flags["report"] is not None:
-        write_json(flags["report"], support_record(found, run_record(task.run())))
+    record = support_record(found, run_record(task.run()))
+    if flags["report"] is not None and _page_path(flags) is None:
+        write_json(flags["report"], record)
+    return record

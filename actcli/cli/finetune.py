@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from actcli.cli import options as opt
-from actcli.cli import streams
+from actcli.cli import reporting, streams
 from actcli.errors import UsageError
 
 DATA_PANEL = "Data"
@@ -203,6 +203,7 @@ def command(
         bool,
         opt.option("--tensorboard", panel=opt.OUTPUT_PANEL, help="Also write for TensorBoard."),
     ] = False,
+    report: reporting.Report = None,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     frames: opt.Frames = 8,
@@ -247,6 +248,7 @@ def command(
         raise UsageError("--epochs: contradicts --steps")
     if not output:
         raise UsageError("-o: names no folder", hint="-o runs/a")
+    reporting.check_report(report, folder=output, reads=(p for p in (train, val) if p))
     flags["quiet"] = quiet = quiet or not is_main()
     console = opt.start_messages(quiet=bool(quiet), verbose=bool(verbose))
     from actcli.cli.training_session import run_training, training_task

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MODEL_PANEL = "Model and machine"
 INPUT_PANEL = "Input"
 SAMPLING_PANEL = "Frames"
+WINDOW_PANEL = "Windows"
 OUTPUT_PANEL = "Output"
 
 
@@ -80,7 +81,8 @@ def is_given(ctx: typer.Context, name: str) -> bool:
 
 _SAME_NAME = (
     "model", "backbone", "offline", "max_pixels", "device", "precision", "batch_size", "workers",
-    "seed", "cache_dir", "on_error", "decode",
+    "seed", "cache_dir", "on_error", "decode", "segments", "threshold", "hysteresis", "shots",
+    "explain",
 )  # fmt: skip
 _OTHER_NAME = {
     "frames": "num_frames",
@@ -88,6 +90,8 @@ _OTHER_NAME = {
     "stride": "stride_s",
     "max_duration": "max_duration_s",
     "timeout": "timeout_s",
+    "window": "window_s",
+    "min_length": "min_length_s",
 }
 
 
@@ -101,6 +105,8 @@ def task_options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
         for flag, option in names.items()
         if flag in flags and is_given(ctx, flag) and flags[flag] is not None
     }
+    if "window_s" in options and "stride_s" in options:
+        options["window_stride_s"] = options.pop("stride_s")
     options["model"] = flags["model"]
     if flags.get("set_"):
         options["options"] = set_options(flags["set_"])
@@ -219,9 +225,44 @@ Stride = Annotated[
     float | None,
     option(
         "--stride", panel=SAMPLING_PANEL,
-        help="Seconds between frames. [default: spread over the whole video]",
+        help="Seconds between frames [default: spread over the video]; with --window, between "
+        "windows [default: their length].",
     ),
 ]  # fmt: skip
+Window = Annotated[
+    float | None,
+    option(
+        "--window", panel=WINDOW_PANEL,
+        help="Seconds of a window: one result for each, every --stride seconds.",
+    ),
+]  # fmt: skip
+Segments = Annotated[
+    bool, option("--segments", panel=WINDOW_PANEL, help="Merge windows into segments.")
+]
+Threshold = Annotated[
+    float | None,
+    option(
+        "--threshold", panel=WINDOW_PANEL,
+        help="Score from which a label starts a segment. [default: none, or 0.5 for sigmoids]",
+    ),
+]  # fmt: skip
+Hysteresis = Annotated[
+    float,
+    option(
+        "--hysteresis", panel=WINDOW_PANEL,
+        help="How much better another label must be to follow.",
+    ),
+]  # fmt: skip
+MinLength = Annotated[
+    float, option("--min-length", panel=WINDOW_PANEL, help="Shortest segment (seconds).")
+]
+Shots = Annotated[
+    bool, option("--shots", panel=WINDOW_PANEL, help="No window reaches across a cut.")
+]
+Explain = Annotated[
+    bool,
+    option("--explain", panel=OUTPUT_PANEL, help="Tell how similar each frame alone is to labels."),
+]
 Decode = Annotated[
     str,
     option(

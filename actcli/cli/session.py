@@ -11,17 +11,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import typer
 from rich.console import Console
 
+from actcli.cli.counts import Counts
 from actcli.config import ClassifyConfig
 from actcli.data.inputs import count_known, expand_inputs
 from actcli.data.labels import LabelSet
 from actcli.errors import (
-    InputError,
     ManifestError,
     ModelError,
     PartialFailure,
@@ -37,6 +37,7 @@ from actcli.render.records import run_record
 from actcli.render.resume import Done, load_done
 from actcli.render.sinks import encode
 from actcli.render.table import TableWriter
+from actcli.render.window_table import WindowTableWriter
 from actcli.tasks.models import describe_model, hub_settings
 from actcli.tasks.settings import needed_model
 from actcli.types import Failure, Prediction, Run, VideoRef
@@ -47,24 +48,6 @@ if TYPE_CHECKING:
 Result: TypeAlias = "SupportReport | Prediction | Failure"
 
 log = logging.getLogger("actcli.cli.session")
-
-
-@dataclass(slots=True)
-class Counts:
-    """How many results of which sort."""
-
-    ok: int = 0
-    failed: int = 0
-    cached: int = 0
-    skipped: int = 0
-    failed_before: int = 0
-    """Of those skipped: a result that was continued may hold failures already."""
-
-    def add(self, result: Prediction | Failure) -> None:
-        """Count one result."""
-        self.ok += result.ok
-        self.failed += not result.ok
-        self.cached += isinstance(result, Prediction) and result.cached
 
 
 class Task(Protocol):
@@ -122,21 +105,27 @@ class Session:
             task = self.make_task(DownloadView(self.console, enabled=not self.flags["quiet"]))
             done = self._done(shape, task)
             if self.flags["dry_run"]:
-                self._list(self._remaining(refs, done), task.model_name)
+                left = refs if self._has_windows else self._remaining(refs, done)
+                self._list(left, task.model_name)
                 return
-            if done is not None and isinstance(refs, list):
-                refs = list(self._remaining(refs, done))  # the bar counts what is left
+            if done is not None and not self._has_windows:
+                left = self._remaining(refs, done)
+                refs = list(left) if isinstance(refs, list) else left  # the bar counts what is left
                 done = None
             writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
-            waiting = refs if done is None else self._remaining(refs, done)
-            self._write_all(task, waiting, writer, total)
+            self._write_all(task, refs, writer, total, done)
             seconds = round(time.monotonic() - started, 3)
             record = self._record(task, timings={"wall_s": seconds})
             writer.finish(record)
-            if path is not None and (self.counts.ok or self.counts.failed):
+            if path is not None and self.counts.written:
                 write_sidecar(path, record)
-        self._conclude()
+        self.counts.conclude(self.failed_examples)
+
+    @property
+    def _has_windows(self) -> bool:
+        """Whether a video has many results; which of them are there is known only one by one."""
+        return self.config.windows.window_s is not None
 
     def _refs(self, stack: ExitStack) -> Iterable[VideoRef]:
         if self.flags["stdin_video"]:
@@ -170,7 +159,7 @@ class Session:
 
     def _record(self, task: Task, **more: Any) -> dict[str, Any]:
         """The conditions of the run, and of which file they are."""
-        record = run_record(task.run(), counts=asdict(self.counts), **more)
+        record = run_record(task.run(), counts=self.counts.record(), **more)
         if self.flags["output"] is not None:
             record["notes"]["output"] = os.path.basename(self.flags["output"])
         return record
@@ -188,7 +177,7 @@ class Session:
     def _remaining(self, refs: Iterable[VideoRef], done: Done | None) -> Iterator[VideoRef]:
         for ref in refs:
             if done is not None and done.take(ref):
-                self.counts.skipped += 1
+                self.counts.skip()
             else:
                 yield ref
 
@@ -205,7 +194,8 @@ class Session:
             append, run = self.flags["skip_done"], self._record(task)
             writer = open_writer(shape, path=path, top=top, append=append, run=run)
         elif shape == "table":
-            return TableWriter(console_for_rows(self.console), top=top)
+            kind = WindowTableWriter if self._has_windows else TableWriter
+            return kind(console_for_rows(self.console), top=top)
         else:
             writer = open_writer(shape, stream=sys.stdout, top=top)
         stack.callback(writer.close)
@@ -217,20 +207,27 @@ class Session:
         refs: Iterable[VideoRef],
         writer: ResultWriter,
         total: int | None,
+        done: Done | None,
     ) -> None:
-        """Write results as they come; an interrupted run keeps what it wrote."""
+        """Write results as they come; an interrupted run keeps what it wrote.
+
+        done: windows that are not to be written again
+        """
         to_stdout = self.flags["output"] is None and not isinstance(writer, TableWriter)
         wanted = wants_progress(quiet=self.flags["quiet"], prints_rows=to_stdout)
         with ProgressBar(self.console, total=total, enabled=wanted) as bar:
             try:
                 for result in task.stream(refs):
                     if isinstance(result, Prediction | Failure):
-                        self._write(result, writer)
-                        bar.advance(failed=not result.ok)
+                        if done is not None and done.take(result.ref):
+                            self.counts.skip(result)
+                        else:
+                            self._write(result, writer)
+                        bar.show(result)
                     elif self.report is not None:
                         self.failed_examples = self.report(result)
             except (VideoError, ManifestError) as error:  # --on-error stop, or a bad line of a list
-                if self.counts.ok or self.counts.failed:
+                if self.counts.written:
                     message = f"stopped: {error.message}"
                     raise PartialFailure(message, hint=error.hint) from error
                 raise
@@ -245,22 +242,6 @@ class Session:
             return
         for warning in result.warnings:
             log.warning("%s: %s", name, warning)
-
-    def _conclude(self) -> None:
-        counts = self.counts
-        total, failed = counts.ok + counts.failed, counts.failed + counts.failed_before
-        if counts.skipped and not total:
-            log.warning("nothing to do: all %d videos have their results", counts.skipped)
-        if not failed and self.failed_examples:
-            examples = "example" if self.failed_examples == 1 else "examples"
-            raise PartialFailure(f"{self.failed_examples} {examples} could not be used")
-        if not failed:
-            return
-        if counts.ok or counts.skipped:
-            total += counts.skipped
-            raise PartialFailure(f"{failed} of {total} videos could not be classified")
-        which = "the video" if total == 1 else f"none of the {total} videos"
-        raise InputError(f"{which} could {'not ' if total == 1 else ''}be classified")
 
 
 def _spool_stdin(stack: ExitStack) -> VideoRef:

@@ -45,13 +45,17 @@ Format = Annotated[
     str,
     option(
         "--format", "-f", panel=OUTPUT_PANEL, autocompletion=complete(formats),
-        help="auto, table, jsonl, json, csv or tsv; auto is a table on a terminal.",
+        help="auto, table, jsonl, json, csv, tsv, srt, vtt, eaf, label-studio, fiftyone or "
+        "activitynet; auto is a table on a terminal.",
     ),
 ]  # fmt: skip
 Output = Annotated[
     str | None,
-    option("--output", "-o", panel=OUTPUT_PANEL, help="Write there; suffix = format."),
-]
+    option(
+        "--output", "-o", panel=OUTPUT_PANEL,
+        help="Write there; suffix = format. FOLDER/ is a file a video (srt, vtt, eaf).",
+    ),
+]  # fmt: skip
 Top = Annotated[int, option("--top", "-k", panel=OUTPUT_PANEL, help="Labels per video.")]
 SkipDone = Annotated[
     bool, option("--skip-done", panel=OUTPUT_PANEL, help="Continue where -o ends.")

@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 
 from actcli.cli import options as opt
+from actcli.cli.reporting import write_training_report
 from actcli.config import FinetuneConfig, with_options
 from actcli.data.labels import LabelSet
 from actcli.errors import PartialFailure
 from actcli.render.download import DownloadView
 from actcli.render.progress import wants_progress
+from actcli.render.report.training import TrainingStory
 from actcli.render.sinks import StreamSink
 from actcli.render.training import TrainingLog, TrainingView
 from actcli.tasks.examples import Use, read_labelled
@@ -85,7 +87,7 @@ def run_training(task: FineTune, console: Console, flags: dict[str, Any]) -> Non
     Raises PartialFailure at its end if videos were left out.
     """
     folder, quiet = Path(flags["output"]), bool(flags["quiet"])
-    failed = 0
+    failed, story = 0, TrainingStory()
     is_main = os.environ.get("RANK", "0") == "0"  # of those that torchrun started
     with (
         TrainingLog(folder, tensorboard=flags["tensorboard"]) as log,
@@ -94,6 +96,7 @@ def run_training(task: FineTune, console: Console, flags: dict[str, Any]) -> Non
     ):
         for event in task.stream():
             view.show(event)
+            story.take(event)
             if is_main:
                 log.write(event)
             if isinstance(event, Prepared):
@@ -102,8 +105,11 @@ def run_training(task: FineTune, console: Console, flags: dict[str, Any]) -> Non
             if stop.number is not None:
                 task.save()
                 log.close()
+                if is_main:
+                    write_training_report(flags["report"], folder, story)
                 stop.leave()
     if is_main:
+        write_training_report(flags["report"], folder, story)
         StreamSink(sys.stdout).write(f"{folder / 'best.safetensors'}\n")
     if failed:
         videos = "video" if failed == 1 else "videos"

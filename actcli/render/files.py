@@ -1,4 +1,4 @@
-"""Writers of results for programs: JSON Lines, JSON, CSV and TSV, to a file or to stdout."""
+"""Writers of results for programs: JSON Lines, JSON, CSV, TSV and exports for other programs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any, BinaryIO, Final, Literal, Protocol, TextIO, cast, get_ar
 from actcli.drafts import draft_of
 from actcli.errors import UsageError, close_names
 from actcli.render.cells import Dialect, columns, format_row, to_cells
+from actcli.render.exports.registry import EXPORTS, ExportFormat, is_folder, open_export
 from actcli.render.records import to_json, to_record
 from actcli.render.sinks import FileSink, Sink, StreamSink, check_output, storage_errors
 from actcli.types import Failure, Prediction
 
-Format = Literal["table", "jsonl", "json", "csv", "tsv"]
-FORMATS: Final[tuple[str, ...]] = ("auto", *get_args(Format))
+Format = Literal["table", "jsonl", "json", "csv", "tsv"] | ExportFormat
+FORMATS: Final[tuple[str, ...]] = ("auto", "table", "jsonl", "json", "csv", "tsv", *EXPORTS)
 RESULTS_SCHEMA: Final = "actcli.results/1"
 _SUFFIXES: Final[dict[str, Format]] = {
     ".jsonl": "jsonl",
@@ -24,6 +25,9 @@ _SUFFIXES: Final[dict[str, Format]] = {
     ".json": "json",
     ".csv": "csv",
     ".tsv": "tsv",
+    ".srt": "srt",
+    ".vtt": "vtt",
+    ".eaf": "eaf",
 }
 
 
@@ -131,6 +135,8 @@ def open_writer(
 ) -> ResultWriter:
     """A writer of `format` to the file `path`, which opens with the first result, or to `stream`.
 
+    Formats of one file a video take a folder as `path`; see `actcli.render.exports`.
+
     top: labels for each video, for the columns of CSV and TSV
     append: continue a file of an earlier run; see `actcli.render.resume`
     run: record of the run, written beside `path` once the results of an earlier run are gone, and
@@ -140,10 +146,13 @@ def open_writer(
     """
     if format == "table":
         raise UsageError("--format table: is for the terminal (got -o)", hint="-o preds.csv")
+    begin = None if run is None or path is None else partial(write_sidecar, path, run)
+    if format in get_args(ExportFormat):
+        name = cast("ExportFormat", format)
+        return open_export(name, path=path, stream=stream, run=run, on_open=begin)
     sink: Sink
     if path is not None:
         check_output(path)
-        begin = None if run is None else partial(write_sidecar, path, run)
         sink = FileSink(path, append=append, on_open=begin)
     elif stream is not None:
         sink = StreamSink(stream)
@@ -151,14 +160,16 @@ def open_writer(
         raise ValueError("open_writer: give path or stream")
     if format == "jsonl":
         return JsonlWriter(sink)
-    return JsonWriter(sink) if format == "json" else RowWriter(sink, format, top=top)
+    if format == "json":
+        return JsonWriter(sink)
+    return RowWriter(sink, cast("Dialect", format), top=top)
 
 
 def choose_format(
     requested: str = "auto", *, path: str | Path | None = None, is_terminal: bool = False
 ) -> Format:
     """The format: as requested, else by the suffix of `path`, else what suits the output."""
-    if requested in get_args(Format):
+    if requested in FORMATS[1:]:
         return cast("Format", requested)
     if requested != "auto":
         close = close_names(requested, FORMATS)
@@ -170,6 +181,11 @@ def choose_format(
         return "table" if is_terminal else "jsonl"
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         return "jsonl"  # a device or a named pipe
+    if is_folder(path):
+        raise UsageError(
+            f"-o {path}: a folder names no format (it takes srt, vtt or eaf, a file a video)",
+            hint=f"-o {path} --format srt",
+        )
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise UsageError(

@@ -21,6 +21,8 @@ from rich.progress import (
 from rich.text import Text
 
 from actcli.render.console import is_same_terminal, is_terminal
+from actcli.types import Failure, Prediction
+from actcli.windows import goes_on
 
 
 class ProgressBar:
@@ -59,6 +61,7 @@ class ProgressBar:
             self._task = self._progress.add_task("", total=total, note="")
         self.num_done = 0
         self.num_failed = 0
+        self._last: Prediction | None = None
 
     def __enter__(self) -> ProgressBar:
         if self._progress is not None:
@@ -81,6 +84,22 @@ class ProgressBar:
         if self._progress is not None:
             note = f"{self.num_failed} failed" if self.num_failed else ""
             self._progress.update(self._task, advance=count, note=note)
+
+    def show(self, result: Prediction | Failure) -> None:
+        """A result is there: of a whole video, or of the next part of one."""
+        before, self._last = self._last, result if isinstance(result, Prediction) else None
+        is_part = isinstance(result, Prediction) and result.part is not None
+        if before is not None and before.part is not None and not self._goes_on(before, result):
+            self.advance()  # that one was the last of its video
+        if not is_part:
+            self.advance(failed=not result.ok)
+        elif self._progress is not None and isinstance(result, Prediction) and result.part:
+            share = min(1.0, result.end_s / result.part.video_s)
+            self._progress.update(self._task, completed=self.num_done + share)
+
+    @staticmethod
+    def _goes_on(before: Prediction, result: Prediction | Failure) -> bool:
+        return isinstance(result, Prediction) and goes_on(before, result)
 
 
 class _RateColumn(ProgressColumn):

@@ -25,6 +25,7 @@ from actcli.types import Failure, Prediction, Run, VideoRef
 
 if TYPE_CHECKING:
     from actcli.models.hub_client import DownloadReport
+    from actcli.types import FrameEmbeddings
 
 log = logging.getLogger("actcli.tasks.classify")
 
@@ -82,7 +83,10 @@ class Classification:
     @property
     def fingerprint(self) -> str:
         """Digest of all that decides the scores, the videos apart."""
-        words = {"labels": list(self.labels), "prompts": self.prompts}
+        words: dict[str, Any] = {"labels": list(self.labels), "prompts": self.prompts}
+        cut = self.config.windows
+        if cut.window_s is not None:
+            words["windows"] = cut.model_dump()
         return make_key(self._pipeline.identity() | words).hex()
 
     def run(self) -> Run:
@@ -94,18 +98,36 @@ class Classification:
 
         With `on_error="stop"` the first failure is raised as VideoError.
         """
-        with self._pipeline.start(refs) as started:
-            embeddings = started.engine.embed(refs)
-            scorer = self._scorer(started)
-            method, top = started.method.name, self.config.top
+        cut = self.config.windows if self.config.windows.window_s else None
+        with self._pipeline.start(refs, cut) as started:
+            if cut is None:
+                embedded = started.engine.embed(refs)
+            else:
+                embedded = started.engine.embed_windows(refs, cut)
             clips = None if self._info is None else self._info.support
             examples = KnownExamples(clips or (), self._pipeline.cache)
-            for result in embeddings:
+            for result in self._scored(embedded, started):
                 if isinstance(result, Failure):
                     yield self._pipeline.failure(result)
-                    continue
-                found = predict(result, scorer, method=method, model=self.model_name, top=top)
-                yield examples.say(found)
+                else:
+                    yield examples.say(result)
+
+    def _scored(
+        self, embedded: Iterator[FrameEmbeddings | Failure], started: Started
+    ) -> Iterator[Prediction | Failure]:
+        """What becomes of videos, windows, or of the segments that these make."""
+        scorer, config = self._scorer(started), self.config
+        about: dict[str, Any] = {"method": started.method.name, "model": self.model_name, "top": config.top}
+        if config.windows.segments:
+            from actcli.tasks.segments import SegmentStream
+
+            yield from SegmentStream(config.windows, scorer, **about).of(embedded)
+            return
+        for video in embedded:
+            if isinstance(video, Failure):
+                yield video
+            else:
+                yield predict(video, scorer, **about, explain=config.explain)
 
     def _scorer(self, started: Started) -> Scorer:
         method = started.method

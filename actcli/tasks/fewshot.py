@@ -62,6 +62,11 @@ class FewShot:
     ) -> None:
         self.change = change or Change()
         self.change.check_save()
+        if config.windows.window_s is not None:
+            raise UsageError(
+                "--window: is for classify",
+                hint="save the classes (fewshot --save FILE), then classify --model FILE --window",
+            )
         self._pipeline = Pipeline(
             config, exact=True, report=report, options=config.method_options()
         )

@@ -25,22 +25,28 @@ from actcli.checkpoint import (
     read_info,
 )
 from actcli.checkpoint_info import CheckpointInfo
-from actcli.config import TaskConfig
+from actcli.config import TaskConfig, WindowConfig
 from actcli.errors import ModelError, UsageError, VideoError
 from actcli.models.backbone import BackboneSpec
 from actcli.tasks.models import hub_settings, pull_model
-from actcli.tasks.settings import backbone_name, method_config, settled, versions
+from actcli.tasks.settings import (
+    backbone_name,
+    check_crops,
+    method_config,
+    model_digest,
+    settled,
+    versions,
+)
 from actcli.types import Failure, Run, Text, VideoRef
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from actcli.engine import Engine
+    from actcli.engine_windows import WindowEngine
     from actcli.methods.base import Method
     from actcli.models.hub_client import DownloadReport
     from actcli.video.loader import Loader
     from actcli.video.training_clips import TrainingReader
-    from actcli.video.worker import ClipReader
 
 log = logging.getLogger("actcli.tasks.pipeline")
 
@@ -65,7 +71,7 @@ class Started:
     """A pipeline that runs."""
 
     method: Method
-    engine: Engine
+    engine: WindowEngine
     cache: Cache
     precision: str
     tensors: dict[str, Tensor]
@@ -106,9 +112,9 @@ class Pipeline(Generic[C]):
         self.spec: BackboneSpec = spec
         if self.info is not None:
             self.spec = replace(spec, preprocessing=self.info.transform)
-        _check_crops(self.config, self.spec)
+        check_crops(self.config, self.spec)
         self.cache = open_cache(config.run.cache_dir, enabled=config.run.use_cache)
-        self.digest = _model_digest(spec, self.cache)
+        self.digest = model_digest(spec, self.cache)
         if self.info is not None and self.path is not None:
             check_backbone(self.path, self.info, spec, self.digest)
         self.conditions: Conditions | None = None
@@ -155,19 +161,22 @@ class Pipeline(Generic[C]):
         }
 
     @contextmanager
-    def start(self, refs: Iterable[VideoRef] = ()) -> Iterator[Started]:
+    def start(
+        self, refs: Iterable[VideoRef] = (), windows: WindowConfig | None = None
+    ) -> Iterator[Started]:
         """Start the workers, then build the method on its device; leaving kills the workers.
 
         refs: the videos, where they are known; workers wait until one must be decoded if the first
             of them was seen before, so that a run from the cache starts none
+        windows: read videos in windows
         """
         first = refs[0] if isinstance(refs, list | tuple) and refs else None
         is_eager = first is None or not self.cache.knows(first.path)
-        with self.cache, self.start_loader(is_eager=is_eager) as loader:
-            from actcli.engine import Engine
+        with self.cache, self.start_loader(windows=windows, is_eager=is_eager) as loader:
+            from actcli.engine_windows import WindowEngine
 
             method, precision, tensors = self._build_method()
-            engine = Engine(
+            engine = WindowEngine(
                 method,
                 loader,
                 self.cache,
@@ -226,14 +235,19 @@ class Pipeline(Generic[C]):
         )
 
     def start_loader(
-        self, reader: ClipReader | TrainingReader | None = None, *, is_eager: bool = True
+        self,
+        reader: TrainingReader | None = None,
+        *,
+        windows: WindowConfig | None = None,
+        is_eager: bool = True,
     ) -> Loader:
-        """Decode workers that read clips as this run samples them, or in the given way."""
+        """Decode workers that read clips or windows as this run samples them, or as given."""
         from actcli.video.loader import start_loader
-        from actcli.video.worker import ClipReader
+        from actcli.video.worker import ClipReader, WindowReader
 
         config = self.config
-        read = reader or ClipReader(config.sampling, self.spec.preprocessing, config.limits)
+        clips = ClipReader(config.sampling, self.spec.preprocessing, config.limits)
+        read = reader or (clips if windows is None else WindowReader(clips, windows))
         return start_loader(
             read,
             config.run.workers,
@@ -277,20 +291,3 @@ class Pipeline(Generic[C]):
             raise UsageError(
                 error.message, hint="leave --set out: it asks for other weights"
             ) from error
-
-
-def _model_digest(spec: BackboneSpec, cache: Cache) -> str:
-    try:
-        return spec.digest(cache.file_digest(str(spec.weights_path)).hex())
-    except OSError as error:
-        raise ModelError(f"--model {spec.name}: the weights can't be read ({error})") from error
-
-
-def _check_crops(config: TaskConfig, spec: BackboneSpec) -> None:
-    """Raise UsageError for three crops of frames that are not cropped along one side."""
-    how = spec.preprocessing.resize
-    if config.sampling.num_crops > 1 and (how != "shortest" or not spec.preprocessing.antialias):
-        raise UsageError(
-            f"--views: {spec.name} sees the whole frame ({how}), of which there are no three crops",
-            hint=f"--views {config.sampling.num_views}",
-        )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from actcli.types import FrameEmbeddings, Prediction, ScoreKind, VideoRef
+from actcli.types import FrameEmbeddings, Prediction, ScoredLabel, ScoreKind, VideoRef
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,9 +84,18 @@ def outcome_of(video: FrameEmbeddings, scorer: Scorer, target: int) -> Outcome:
 
 
 def predict(
-    video: FrameEmbeddings, scorer: Scorer, *, method: str, model: str, top: int
+    video: FrameEmbeddings,
+    scorer: Scorer,
+    *,
+    method: str,
+    model: str,
+    top: int,
+    explain: bool = False,
 ) -> Prediction:
-    """The prediction for one video; scores are averaged over its views."""
+    """The prediction for one video or window; scores are averaged over its views.
+
+    explain: tell the similarity of each frame alone, where the method has one
+    """
     import torch
 
     from actcli.models.scores import rank
@@ -95,15 +104,43 @@ def predict(
     with torch.inference_mode():
         similarity = scorer.similarity(video.values)
     mean = None if similarity is None else similarity.mean(0).cpu()
+    ranked = rank(scores, mean, scorer.labels, top)
     return Prediction(
         ref=video.ref,
-        ranked=rank(scores, mean, scorer.labels, top),
+        ranked=_explained(ranked, video, scorer) if explain else ranked,
         score_kind=scorer.score_kind,
         method=method,
         model=model,
         start_s=video.start_s,
         end_s=video.end_s,
-        frames_s=tuple(sorted({t for view in video.times_s for t in view})),
+        frames_s=_times(video),
         cached=video.cached,
         warnings=video.warnings,
+        part=video.part,
     )
+
+
+def _times(video: FrameEmbeddings) -> tuple[float, ...]:
+    """The times of all frames, each once, rising."""
+    return tuple(sorted({t for view in video.times_s for t in view}))
+
+
+def _explained(
+    ranked: tuple[ScoredLabel, ...], video: FrameEmbeddings, scorer: Scorer
+) -> tuple[ScoredLabel, ...]:
+    """The labels with the similarity of each frame as if it were the whole video.
+
+    A method that makes more or fewer embeddings than there are frames can't tell it.
+    """
+    import torch
+
+    times = [t for view in video.times_s for t in view]
+    frames = video.values.flatten(0, 1)[:, None]  # [V * T, 1, D]
+    with torch.inference_mode():
+        similarity = scorer.similarity(frames) if len(frames) == len(times) else None
+    if similarity is None:
+        return ranked
+    first = {t: i for i, t in reversed(list(enumerate(times)))}
+    rows = similarity.cpu()[[first[t] for t in _times(video)]]  # [frames, C]
+    column = {label: rows[:, c].tolist() for c, label in enumerate(scorer.labels)}
+    return tuple(replace(one, frame_similarity=tuple(column[one.label])) for one in ranked)

@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from actcli.cache import Cache
 from actcli.checkpoint import find_checkpoint, read_info
 from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import SamplingConfig, TaskConfig, first_problem
-from actcli.errors import UsageError, did_you_mean
+from actcli.errors import ModelError, UsageError, did_you_mean
+from actcli.models.backbone import BackboneSpec
 
 C = TypeVar("C", bound=TaskConfig)
 
@@ -79,3 +81,24 @@ def versions() -> dict[str, str]:
 
     packages = ("actcli", "torch", "open_clip_torch", "av", "numpy")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def model_digest(spec: BackboneSpec, cache: Cache) -> str:
+    """The digest of a model's weights with its config; raises ModelError.
+
+    The weights are read once, and again if they changed.
+    """
+    try:
+        return spec.digest(cache.file_digest(str(spec.weights_path)).hex())
+    except OSError as error:
+        raise ModelError(f"--model {spec.name}: the weights can't be read ({error})") from error
+
+
+def check_crops(config: TaskConfig, spec: BackboneSpec) -> None:
+    """Raise UsageError for three crops of frames that are not cropped along one side."""
+    how = spec.preprocessing.resize
+    if config.sampling.num_crops > 1 and (how != "shortest" or not spec.preprocessing.antialias):
+        raise UsageError(
+            f"--views: {spec.name} sees the whole frame ({how}), of which there are no three crops",
+            hint=f"--views {config.sampling.num_views}",
+        )

@@ -76,6 +76,26 @@ def read_whole_frames(
     return frames, choice.clip(reading, np.empty((1, len(view), 3, 0, 0), np.uint8))
 
 
+def choose_indices(
+    ref: VideoRef, sampling: SamplingConfig, timeline: Timeline, plan: Plan | None = None
+) -> NDArray[np.int64]:
+    """The index among all shown frames of each one that stands for a video, [V, T].
+
+    plan: as in `read_clip`
+    Raises VideoError where the trim leaves nothing.
+    """
+    start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
+    if plan is None and sampling.scheme == "time":
+        chosen = make_plan(sampling, start_s, end_s)
+    else:
+        part = frames_between(start_s, end_s, timeline.times_s)
+        if plan is not None:
+            chosen = plan(timeline, part)
+        else:
+            chosen = published_plan(sampling, part, timeline.average_rate)
+    return np.array(choose_frames(chosen, timeline.times_s))
+
+
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """The frames of a video that stand for it, by whatever is known of its timeline."""
@@ -91,16 +111,7 @@ class _Choice:
 
     def indices(self, timeline: Timeline) -> NDArray[np.int64]:
         """The index of each frame of each view, [V, T]."""
-        return np.array(choose_frames(self._plan(timeline), timeline.times_s))
-
-    def _plan(self, timeline: Timeline) -> SamplePlan:
-        start_s, end_s = trim_span(timeline.duration_s, self.ref.start_s, self.ref.end_s)
-        if self.plan is None and self.sampling.scheme == "time":
-            return make_plan(self.sampling, start_s, end_s)
-        part = frames_between(start_s, end_s, timeline.times_s)
-        if self.plan is not None:
-            return self.plan(timeline, part)
-        return published_plan(self.sampling, part, timeline.average_rate)
+        return choose_indices(self.ref, self.sampling, timeline, self.plan)
 
     def clip(self, reading: Reading, frames: NDArray[np.uint8]) -> Clip:
         """What was read, with its frames [V, T, 3, X, X]."""

@@ -156,25 +156,26 @@ def _choose_if_possible(choose: Choose, timeline: Timeline) -> set[int]:
         return set()
 
 
+def cut_warning(reader: Reader, timeline: Timeline) -> tuple[str, ...]:
+    """A sentence if the video ends long before its header says."""
+    container = format_name(reader.container)
+    told_s = (reader.container.duration or 0) / 1e6
+    if container in HEADED_FORMATS - {"mov"} and timeline.duration_s < _SHORT_SHARE * told_s:
+        return (f"the video ends at {timeline.duration_s:.1f} s of the {told_s:.1f} s announced",)
+    return ()
+
+
 def _reading(
     reader: Reader,
     frames: dict[int, NDArray[np.uint8]],
     timeline: Timeline,
     warnings: list[str] | None = None,
 ) -> Reading:
-    container = format_name(reader.container)
-    told_s = (reader.container.duration or 0) / 1e6
-    told = list(warnings or [])
-    is_cut = container in HEADED_FORMATS - {"mov"} and timeline.duration_s < _SHORT_SHARE * told_s
-    if is_cut and not told:
-        told.append(
-            f"the video ends at {timeline.duration_s:.1f} s of the {told_s:.1f} s announced"
-        )
     return Reading(
         frames,
         timeline,
         codec_name(reader.stream),
-        container,
-        tuple(told),
+        format_name(reader.container),
+        tuple(warnings or ()) or cut_warning(reader, timeline),
         is_counted=warnings is not None,
     )

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, cast
 
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Failure, VideoRef
 from actcli.video.pool import DecodePool
-from actcli.video.worker import Read, read_or_error
+from actcli.video.worker import BLOCKS_AHEAD, Read, ReadBlocks, read_blocks, read_or_error
+from actcli.windows import WindowBlock, WindowsRef
 
 log = logging.getLogger("actcli.video.loader")
 
@@ -42,7 +44,8 @@ def auto_workers() -> int:
 class Loader:
     """Decodes videos ahead of whoever iterates `load`.
 
-    read: gives the clip of one video or raises VideoError; must be picklable for workers.
+    read: gives the clip of one video, or the blocks of its windows, or raises VideoError; must be
+        picklable for workers.
     workers: decode processes; 0 decodes in this process, in the feeder's thread, without a
         watchdog.
     timeout_s: wall time for one video in a worker.
@@ -51,12 +54,14 @@ class Loader:
     Use as a context manager: leaving it kills the workers, also in the middle of a decode.
     """
 
-    def __init__(self, read: Read, *, workers: int, timeout_s: float, window: int) -> None:
+    def __init__(
+        self, read: Read | ReadBlocks, *, workers: int, timeout_s: float, window: int
+    ) -> None:
         self.workers = workers
         self._read = read
         self._window = max(window, 1)
         self._condition = threading.Condition()
-        self._results: dict[int, object] = {}
+        self._results: dict[int, deque[object]] = {}
         self._requests: dict[int, VideoRef] = {}
         self._fed = 0
         self._taken = 0
@@ -99,9 +104,10 @@ class Loader:
     def load(self, requests: Iterable[object]) -> Iterator[object]:
         """Yield a `Clip` or `Failure` for each `VideoRef`, in order; call it once.
 
-        Any other value among the requests passes through in its place. `IDLE` is yielded when
-        nothing was ready for half a second. An exception that `requests` raises is raised here
-        after the results that came before it. Decoding starts now, not at the first `next`.
+        For each `WindowsRef` come `WindowBlock`s, and a `Failure` if these are not all. Any other
+        value among the requests passes through in its place. `IDLE` is yielded when nothing was
+        ready for half a second. An exception that `requests` raises is raised here after the
+        results that came before it. Decoding starts now, not at the first `next`.
         """
         threading.Thread(
             target=self._feed, args=(iter(requests),), daemon=True, name="actcli-feeder"
@@ -118,14 +124,24 @@ class Loader:
                     if self._taken not in self._results:
                         break
                     item = self._take()
-            yield item
+            if item is not None:
+                yield item
         if self._error is not None:
             raise self._error
 
     def _take(self) -> object:
-        item = self._results.pop(self._taken)
-        ref = self._requests.pop(self._taken, None)
-        self._taken += 1
+        """The next result; None if a video in blocks has ended."""
+        number, waiting = self._taken, self._results[self._taken]
+        item = waiting.popleft()
+        ref = self._requests.get(number)
+        if not waiting:
+            del self._results[number]
+        if isinstance(item, WindowBlock):
+            if self._pool is not None:
+                self._pool.go_on(number)
+        else:
+            self._requests.pop(number, None)
+            self._taken += 1
         self._condition.notify_all()
         if isinstance(item, VideoError):
             assert ref is not None, "only videos fail"
@@ -146,8 +162,9 @@ class Loader:
                     if self._closed:
                         return
                     number, self._fed = self._fed, self._fed + 1
-                    if isinstance(request, VideoRef):
-                        self._requests[number] = request
+                    ref = request.video if isinstance(request, WindowsRef) else request
+                    if isinstance(ref, VideoRef):
+                        self._requests[number] = ref
                 self._dispatch(number, request)
         except Exception as error:
             self._error = error
@@ -156,15 +173,31 @@ class Loader:
             self._condition.notify_all()
 
     def _dispatch(self, number: int, request: object) -> None:
-        if not isinstance(request, VideoRef):
+        if not isinstance(request, VideoRef | WindowsRef):
             self._finish(number, request)
             return
         if not self._is_started:
             self._start_late()
         if self._pool is not None:
             self._pool.submit(number, request)
+        elif isinstance(request, WindowsRef):
+            self._read_blocks(number, request)
         else:
-            self._finish(number, read_or_error(request, self._read))
+            self._finish(number, read_or_error(request, cast("Read", self._read)))
+
+    def _read_blocks(self, number: int, request: WindowsRef) -> None:
+        """Here in the feeder's thread, so many ahead as a worker would be."""
+        for block in read_blocks(request, cast("ReadBlocks", self._read)):
+            with self._condition:
+                self._condition.wait_for(
+                    lambda: self._closed or len(self._results.get(number, ())) < BLOCKS_AHEAD
+                )
+                if self._closed:
+                    return
+            self._finish(number, block)
+            if isinstance(block, VideoError):
+                return
+        self._finish(number, None)
 
     def _start_late(self) -> None:
         with self._condition:  # so that closing waits for it, and finds what to close
@@ -178,7 +211,7 @@ class Loader:
 
     def _finish(self, number: int, result: object) -> None:
         with self._condition:
-            self._results[number] = result
+            self._results.setdefault(number, deque()).append(result)
             self._condition.notify_all()
 
     def _break(self, error: Exception) -> None:
@@ -188,7 +221,7 @@ class Loader:
 
 
 def start_loader(
-    read: Read,
+    read: Read | ReadBlocks,
     workers: int | None,
     *,
     timeout_s: float,

@@ -42,19 +42,24 @@ def can_look_up(reader: Reader, packets: Packets) -> bool:
 def look_up(
     reader: Reader, packets: Packets, wanted: Sequence[int], convert: Convert, *, merge_gap: int
 ) -> dict[int, NDArray[np.uint8]]:
-    """The wanted frames by their index among the shown ones.
+    """The wanted frames by their index among the shown ones; as `look_up_each`."""
+    return dict(look_up_each(reader, packets, wanted, convert, merge_gap=merge_gap))
+
+
+def look_up_each(
+    reader: Reader, packets: Packets, wanted: Sequence[int], convert: Convert, *, merge_gap: int
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(index among the shown ones, frame) of each wanted frame as it leaves the decoder.
 
     merge_gap: read on instead of seeking if the next key frame is at most so many packets away
     Raises UnreliableError if a frame is not found at its time or anything is damaged on the way.
     """
     shown = packets.shown()
     index_of = {int(packets.pts[shown[index]]): index for index in wanted}
-    frames: dict[int, NDArray[np.uint8]] = {}
     for segment in plan_segments(packets, [int(shown[index]) for index in wanted], merge_gap):
         for frame in _decode_segment(reader, packets, segment):
             assert frame.pts is not None
-            frames[index_of[frame.pts]] = convert(frame, pixel_aspect(reader.stream))
-    return frames
+            yield index_of[frame.pts], convert(frame, pixel_aspect(reader.stream))
 
 
 def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Iterator[VideoFrame]:

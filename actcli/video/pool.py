@@ -10,23 +10,31 @@ from __future__ import annotations
 import logging
 import math
 import multiprocessing
-import signal
-import sys
 import threading
 import time
-import types
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Clip, VideoRef
-from actcli.video.worker import ClipHeader, Read, receive_clip, serve
+from actcli.video.spawning import interrupts_blocked, main_hidden
+from actcli.video.worker import (
+    BLOCKS_AHEAD,
+    GO,
+    BlockHeader,
+    ClipHeader,
+    Read,
+    ReadBlocks,
+    receive_block,
+    receive_clip,
+    serve,
+)
+from actcli.windows import WindowBlock, WindowsRef
 
 log = logging.getLogger("actcli.video.pool")
 
@@ -35,7 +43,9 @@ _MAX_FAILED_STARTS = 3
 # The fork server imports these once, so that each further worker starts in milliseconds.
 _PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch")
 
-Deliver = Callable[[int, Clip | VideoError], None]
+Result = Clip | WindowBlock | VideoError | None
+"""None ends a video that came in blocks."""
+Deliver = Callable[[int, Result], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -44,22 +54,25 @@ class _Worker:
     connection: Connection
     deadline: float
     ready: bool = False
-    job: tuple[int, VideoRef] | None = None
+    job: tuple[int, VideoRef | WindowsRef] | None = None
+    ahead: int = 0
+    """Blocks of the job that nobody took yet."""
 
 
 class DecodePool:
     """At most `size` processes; one thread feeds them, collects, kills and replaces.
 
     read: runs in the workers; picklable; raises VideoError for what can't be read.
-    timeout_s: wall time for one job; a worker that takes longer is killed and replaced.
-    deliver: called in the pool's thread with (job number, result) for every job, once.
+    timeout_s: wall time for one clip or block; a worker that takes longer is killed and replaced.
+    deliver: called in the pool's thread with (job number, result) for every job, once; for a video
+        in blocks with each of them, then with None or an error.
     fail: called there if the pool can't go on; then no more is delivered.
     """
 
     def __init__(
         self,
         size: int,
-        read: Read,
+        read: Read | ReadBlocks,
         timeout_s: float,
         deliver: Deliver,
         fail: Callable[[Exception], None],
@@ -76,7 +89,7 @@ class DecodePool:
         else:
             self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
-        self._jobs: deque[tuple[int, VideoRef]] = deque()
+        self._jobs: deque[tuple[int, VideoRef | WindowsRef]] = deque()
         self._failed_starts = 0
         self._closing = False
         self._lock = threading.Lock()
@@ -98,13 +111,24 @@ class DecodePool:
             ) from error
         self._thread.start()
 
-    def submit(self, number: int, ref: VideoRef) -> None:
+    def submit(self, number: int, ref: VideoRef | WindowsRef) -> None:
         """Queue a job; `deliver` will be called with its number."""
         with self._lock:
             if self._closing:
                 return
             self._jobs.append((number, ref))
             self._wake_write.send_bytes(b"j")
+
+    def go_on(self, number: int) -> None:
+        """A block of the job was taken: its worker may send another."""
+        with self._lock:
+            for worker in self._workers:
+                if worker.job is not None and worker.job[0] == number and not self._closing:
+                    worker.ahead -= 1
+                    worker.deadline = time.monotonic() + self._timeout_s
+                    with suppress(OSError):  # it died: the pool's thread finds out
+                        worker.connection.send(GO)
+                    self._wake_write.send_bytes(b"g")
 
     def close(self) -> None:
         """Kill every worker, busy or not, and wait until they are gone."""
@@ -133,7 +157,8 @@ class DecodePool:
     def _wait(self) -> None:
         """Wait for a result, a new job or a deadline, and deal with it."""
         deadlines = [w.deadline for w in self._workers if w.job is not None or not w.ready]
-        timeout = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        soonest = min(deadlines, default=math.inf)
+        timeout = None if soonest == math.inf else max(0.0, soonest - time.monotonic())
         ready = wait([self._wake_read, *(w.connection for w in self._workers)], timeout)
         if self._closing:
             return
@@ -165,9 +190,7 @@ class DecodePool:
 
     def _collect(self, worker: _Worker) -> None:
         try:
-            result = worker.connection.recv()
-            if isinstance(result, ClipHeader) and worker.job is not None:
-                result = receive_clip(worker.connection, result, worker.job[1])
+            result = _receive(worker)
         except (EOFError, OSError):
             self._bury(worker)
             return
@@ -176,7 +199,15 @@ class DecodePool:
             worker.ready = True
             self._failed_starts = 0
             return
-        number, worker.job = worker.job[0], None
+        number = worker.job[0]
+        with self._lock:
+            if isinstance(result, WindowBlock):
+                worker.ahead += 1
+                # A worker that waits for us is not stuck.
+                is_waiting = worker.ahead >= BLOCKS_AHEAD
+                worker.deadline = math.inf if is_waiting else time.monotonic() + self._timeout_s
+            else:
+                worker.job, worker.ahead = None, 0
         self._deliver(number, result)
 
     def _bury(self, worker: _Worker) -> None:
@@ -226,37 +257,20 @@ class DecodePool:
             daemon=True,
             name="actcli-decode",
         )
-        with _interrupts_blocked(), _main_hidden():
+        with interrupts_blocked(), main_hidden():
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, time.monotonic() + _STARTUP_S))
 
 
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Ctrl-C reaches the whole terminal group: children inherit a mask and leave it to us."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # The fork server needs it and would start it, which ends in unblocking what we block.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_MAIN_LOCK = threading.Lock()
-
-
-@contextmanager
-def _main_hidden() -> Iterator[None]:
-    """Children must not import the caller's script: without a main guard it would start again."""
-    with _MAIN_LOCK:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = types.ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main
+def _receive(worker: _Worker) -> Any:
+    """The next answer of a worker, with its pixels; raises EOFError or OSError if it dies."""
+    result = worker.connection.recv()
+    if worker.job is not None:
+        request = worker.job[1]
+        ref = request.video if isinstance(request, WindowsRef) else request
+        if isinstance(result, ClipHeader):
+            return receive_clip(worker.connection, result, ref)
+        if isinstance(result, BlockHeader):
+            return receive_block(worker.connection, result, ref)
+    return result

@@ -168,18 +168,23 @@ def plan_segments(packets: Packets, wanted: Sequence[int], merge_gap: int) -> li
     wanted: indices into `packets`, any order
     """
     (keys,) = np.nonzero(packets.flags & KEY)
+    indices = np.sort(np.asarray(wanted, np.int64))
+    places = np.searchsorted(keys, indices, side="right") - 1
+    # A picture decoded after a key frame but shown before it also needs the frames before.
+    while np.any(early := packets.pts[keys[places]] > packets.pts[indices]):
+        places[early] -= 1
     starts: dict[int, list[int]] = {}
-    for index in sorted(wanted):
-        # A picture decoded after a key frame but shown before it also needs the frames before.
-        usable = keys[(keys <= index) & (packets.pts[keys] <= packets.pts[index])]
-        starts.setdefault(int(usable[-1]), []).append(index)
-    segments: list[Segment] = []
+    for index, key in zip(indices.tolist(), keys[places].tolist(), strict=True):
+        starts.setdefault(key, []).append(index)
+    groups: list[tuple[int, list[int]]] = []
+    last = -merge_gap - 1
     for first, members in sorted(starts.items()):
-        times = tuple(int(packets.pts[index]) for index in members)
-        previous = segments[-1] if segments else None
-        if previous is not None and first - previous.last <= merge_gap:
-            last = max(previous.last, members[-1])
-            segments[-1] = Segment(previous.first, last, previous.wanted + times)
+        if groups and first - last <= merge_gap:
+            groups[-1][1].extend(members)
         else:
-            segments.append(Segment(first, members[-1], times))
-    return segments
+            groups.append((first, members))
+        last = max(last, members[-1])
+    return [
+        Segment(first, max(members), tuple(packets.pts[members].tolist()))
+        for first, members in groups
+    ]

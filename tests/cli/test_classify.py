@@ -156,7 +156,7 @@ def test_json_is_one_object_with_the_run(cli: Cli, videos: Path) -> None:
     assert len(whole["results"]) == 3
     assert whole["run"]["labels"] == LABELS.split(",")
     assert whole["run"]["counts"] == {
-        "ok": 3, "failed": 0, "cached": 3, "skipped": 0, "failed_before": 0,
+        "ok": 3, "failed": 0, "cached": 3, "skipped": 0, "failed_before": 0, "written": 3,
     }  # fmt: skip
     assert whole["run"]["precision"] == "fp32"
 

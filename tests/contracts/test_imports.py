@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[2] / "actcli"
 
 # A module's level; a module imports its own package and lower levels only.
 LEVELS = {
-    "errors": 0, "types": 0, "labelled": 0, "drafts": 0,
+    "errors": 0, "types": 0, "labelled": 0, "windows": 1, "drafts": 0,
     "config": 1, "registry": 1, "wording": 1, "metrics": 1, "checkpoint_info": 2,
     "video": 2, "data": 2, "models": 2, "demo": 2,
     "methods": 3, "cache": 3, "cache_file": 2,
     "engine": 4, "checkpoint": 4, "episodes": 4,
-    "train": 5, "eval": 5,
+    "train": 5, "eval": 5, "engine_windows": 5,
     "tasks": 6, "render": 6,
     "cli": 7,
 }  # fmt: skip
@@ -25,6 +25,7 @@ FORBIDDEN = {
     "types": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "drafts": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "labelled": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
+    "windows": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "config": {"torch", "av", "numpy", "rich", "typer", "open_clip"},
     "registry": {"torch", "av", "numpy", "rich", "typer", "open_clip"},
     "wording": {"torch", "av", "numpy", "pydantic", "rich", "typer", "open_clip"},
@@ -37,6 +38,7 @@ FORBIDDEN = {
     "cache": {"av", "torch", "rich", "typer", "open_clip"},
     "cache_file": {"av", "torch", "rich", "typer", "open_clip", "pydantic"},
     "engine": {"av", "rich", "typer", "open_clip"},
+    "engine_windows": {"av", "rich", "typer", "open_clip"},
     "episodes": {"av", "rich", "typer", "open_clip"},
     "checkpoint_info": {"av", "torch", "numpy", "rich", "typer", "open_clip"},
     "checkpoint": {"av", "rich", "typer", "open_clip"},

@@ -15,6 +15,7 @@ import pytest
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Clip, Failure, VideoRef
 from actcli.video.loader import IDLE, Loader, window_size
+from actcli.windows import Window, WindowBlock, WindowsRef
 
 
 def read_by_name(ref: VideoRef) -> Clip:
@@ -235,3 +236,82 @@ def test_leaving_before_anything_was_decoded_ends_at_once() -> None:
     with Loader(read_by_name, workers=2, timeout_s=60.0, window=8) as load:
         next(load.load(["seen"]))
     assert time.monotonic() - started < 20
+
+
+def read_windows(request: WindowsRef) -> Iterator[WindowBlock]:
+    """So many blocks as the path says, "die3" and "bad3" then fail, "slow3" takes its time."""
+    kind, count = request.video.path[:-1], int(request.video.path[-1])
+    for number in range(request.first_block, count):
+        if kind == "slow":
+            time.sleep(0.05)
+        frames = np.full((2, 1, 3, 64, 64), number, dtype=np.uint8)
+        window = Window(0.0, 1.0, 0, 1, ((2 * number, 2 * number + 1),), ((0.0, 0.5),))
+        yield WindowBlock(request.video, frames, number, 2 * number, (window,), 9.0,
+                          is_last=number == count - 1)  # fmt: skip
+    if kind == "die":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "bad":
+        raise VideoError("truncated", "no more of it")
+
+
+def block_loader(workers: int, *, timeout_s: float = 60.0) -> Loader:
+    return Loader(read_windows, workers=workers, timeout_s=timeout_s, window=4).start()
+
+
+def blocks(load: Loader, *names: str, pause_s: float = 0.0) -> list[str]:
+    said = []
+    with load:
+        for item in load.load(WindowsRef(VideoRef(name)) for name in names):
+            if isinstance(item, WindowBlock):
+                assert (item.frames == item.number).all()
+                assert item.windows[0].places == ((2 * item.number, 2 * item.number + 1),)
+                said.append(f"{item.ref.path} {item.number}{'.' * item.is_last}")
+                time.sleep(pause_s)
+            elif isinstance(item, Failure):
+                said.append(f"{item.ref.path} {item.error.kind}")
+    return said
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_blocks_come_in_order_video_after_video(workers: int) -> None:
+    said = blocks(block_loader(workers), "slow3", "a5", "b0", "slow2", "c1")
+    assert said == ["slow3 0", "slow3 1", "slow3 2.", *(f"a5 {n}" for n in range(4)), "a5 4.",
+                    "slow2 0", "slow2 1.", "c1 0."]  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_failure_comes_after_the_blocks_before_it(workers: int) -> None:
+    assert blocks(block_loader(workers), "bad1", "a1") == ["bad1 0.", "bad1 truncated", "a1 0."]
+
+
+def test_a_worker_that_dies_among_blocks_costs_the_rest_of_its_video() -> None:
+    said = blocks(block_loader(2), "die2", "a2")
+    assert said == ["die2 0", "die2 1.", "die2 crashed", "a2 0", "a2 1."]
+
+
+def test_a_slow_consumer_is_no_stuck_worker_and_holds_few_blocks() -> None:
+    load = block_loader(1, timeout_s=0.6)
+    said = blocks(load, "a6", pause_s=0.35)  # longer than the limit for all, not for one
+    assert said == [*(f"a6 {n}" for n in range(5)), "a6 5."]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_blocks_are_not_read_far_ahead_of_who_takes_them(workers: int) -> None:
+    load = block_loader(workers)
+    with load:
+        items = load.load([WindowsRef(VideoRef("a9"))])
+        assert isinstance(next(i for i in items if i is not IDLE), WindowBlock)
+        time.sleep(0.3)
+        assert sum(map(len, load._results.values())) <= 3
+
+
+def test_a_worker_stuck_between_blocks_is_replaced() -> None:
+    load = Loader(hang_after_one, workers=1, timeout_s=0.5, window=4).start()
+    assert blocks(load, "x1", "x1") == ["x1 0", "x1 timeout"] * 2
+
+
+def hang_after_one(request: WindowsRef) -> Iterator[WindowBlock]:
+    frames = np.zeros((2, 1, 3, 64, 64), dtype=np.uint8)
+    yield WindowBlock(request.video, frames, 0, 0, (Window(0, 1, 0, 1, ((0, 1),), ((0, 1),)),),
+                      9.0, is_last=False)  # fmt: skip
+    time.sleep(60)

@@ -1,0 +1,1 @@
+"""Results in formats of other programs: subtitles, annotation tools, data set managers."""

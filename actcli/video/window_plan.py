@@ -1,0 +1,130 @@
+"""Where the windows of a video lie and which of its frames they need: arithmetic on times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actcli.config import SamplingConfig, WindowConfig
+from actcli.types import VideoRef
+from actcli.video.clips import choose_indices
+from actcli.video.sampling import TOLERANCE_S, frames_between, trim_span
+from actcli.video.timeline import Timeline
+from actcli.windows import BLOCK_FRAMES, Window
+
+_MAX_WINDOWS = 4 * BLOCK_FRAMES
+"""Of a block: windows closer than frames are need none of their own."""
+
+
+def window_spans(
+    start_s: float, end_s: float, length_s: float, stride_s: float
+) -> Iterator[tuple[float, float]]:
+    """Windows of one length from `start_s`, every `stride_s`, and one that ends with `end_s`.
+
+        (start + k * stride, start + k * stride + length), k = 0, 1, ... while it fits
+
+    Where these don't reach the end, one more does, closer to the last than a stride. What is
+    shorter than a window is one. Seconds; gaps are left where the stride is longer than a window.
+    """
+    count = max(0, int((end_s - start_s - length_s + TOLERANCE_S) // stride_s) + 1)
+    for k in range(count):
+        yield start_s + k * stride_s, min(end_s, start_s + k * stride_s + length_s)
+    reached = start_s + (count - 1) * stride_s + length_s if count else start_s
+    if reached < end_s - TOLERANCE_S and (count == 0 or stride_s <= length_s):
+        yield max(start_s, end_s - length_s), end_s
+
+
+def spans_within(
+    cuts: tuple[float, ...], start_s: float, end_s: float, length_s: float, stride_s: float
+) -> Iterator[tuple[float, float]]:
+    """The windows of each shot between two cuts, so that none reaches across one."""
+    inner = [cut for cut in cuts if start_s + TOLERANCE_S < cut < end_s - TOLERANCE_S]
+    edges = [start_s, *inner, end_s]
+    for first, last in pairwise(edges):
+        yield from window_spans(first, last, length_s, stride_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowPlan:
+    """All windows of a video in order, by the indices of their frames."""
+
+    spans: tuple[tuple[float, float], ...]
+    """W windows, seconds from the first shown frame"""
+    indices: NDArray[np.int64]
+    """[W, V, T], among all shown frames"""
+    wanted: NDArray[np.int64]
+    """All of these, each once, rising"""
+    timeline: Timeline
+
+    def at_frames(self, usable: NDArray[np.int64]) -> WindowPlan:
+        """The same with the last usable frame before each; the first frame is always usable."""
+        indices = usable[np.searchsorted(usable, self.indices, side="right") - 1]
+        return replace(self, indices=indices, wanted=np.unique(indices))
+
+    def first_place_of(self, block: int) -> int:
+        """The place in `wanted` at which a block begins; 0 for one before the first."""
+        if block <= 0:
+            return 0
+        for number, (first, *_) in enumerate(self.blocks(0)):
+            if number == block:
+                return first
+        return len(self.wanted)
+
+    def blocks(self, base: int) -> Iterator[tuple[int, int, tuple[Window, ...], bool]]:
+        """(first place, end place, windows, whether it is the last) of each block.
+
+        Places are indices into `wanted`; those of windows count from `base`.
+        """
+        places = np.searchsorted(self.wanted, self.indices)  # [W, V, T]
+        ends = places.reshape(len(places), -1).max(1) + 1
+        first = done = 0
+        while done < len(ends) or first < len(self.wanted):
+            end = min(first + BLOCK_FRAMES, len(self.wanted))
+            complete = int(np.searchsorted(np.maximum.accumulate(ends), end, side="right"))
+            if complete - done > _MAX_WINDOWS:
+                complete = done + _MAX_WINDOWS
+                end = max(first, int(ends[done:complete].max()))
+            windows = tuple(self._window(w, base + places[w]) for w in range(done, complete))
+            yield first, end, windows, complete == len(ends)
+            first, done = end, complete
+
+    def _window(self, w: int, places: NDArray[np.int64]) -> Window:
+        start_s, end_s = self.spans[w]
+        shown = frames_between(start_s, end_s, self.timeline.times_s)
+        times_s = self.timeline.times_s[self.indices[w]]
+        return Window(
+            start_s, end_s, shown[0], shown[-1],
+            tuple(map(tuple, places.tolist())), tuple(map(tuple, times_s.tolist())),
+        )  # fmt: skip
+
+
+def plan_windows(
+    ref: VideoRef,
+    sampling: SamplingConfig,
+    windows: WindowConfig,
+    timeline: Timeline,
+    *,
+    cuts: tuple[float, ...] = (),
+    after_s: float = -1.0,
+) -> WindowPlan:
+    """The windows of a video, or of its trimmed part.
+
+    cuts: where shots begin; no window reaches across one
+    after_s: leave out windows that start by then
+    Raises VideoError where the trim leaves nothing.
+    """
+    start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
+    length_s, stride_s = windows.window_s or end_s, windows.stride_s
+    spans = tuple(
+        span for span in spans_within(cuts, start_s, end_s, length_s, stride_s) if span[0] > after_s
+    )
+    chosen = [
+        choose_indices(replace(ref, start_s=start, end_s=end), sampling, timeline)
+        for start, end in spans
+    ]
+    indices = np.array(chosen, np.int64).reshape(-1, sampling.num_views, sampling.num_frames)
+    return WindowPlan(spans, indices, np.unique(indices), timeline)
