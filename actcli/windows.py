@@ -6,7 +6,7 @@ Shape letters: V views, T frames of a window, K crops, n frames of a block, X mo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from actcli.types import Part, VideoRef, check_rank
 
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 BLOCK_FRAMES = 64
 """Frames of a block at most: one pass of the model on a CPU."""
+
+
+class Beat:
+    """Comes among the blocks of a video now and then while all of it must be read first."""
+
+
+BEAT: Final = Beat()
+BEAT_FRAMES: Final = 256
+"""Frames that are decoded between two beats."""
 
 
 class Stretch(Protocol):
@@ -82,11 +91,14 @@ def goes_on(before: Stretch | None, after: Stretch) -> bool:
     """Whether a result is of the same video as the one before it, further on.
 
     Where the same video is named twice in a row, its second run begins again at an earlier time.
+    Segments of different labels may begin together.
     """
-    return (
-        before is not None
-        and before.part is not None
-        and after.part is not None
-        and (before.ref.id, before.ref.path) == (after.ref.id, after.ref.path)
-        and before.start_s <= after.start_s
-    )
+    if before is None or before.part is None or after.part is None:
+        return False
+    if before.part.kind != after.part.kind:
+        return False
+    if (before.ref.id, before.ref.path) != (after.ref.id, after.ref.path):
+        return False
+    if before.start_s == after.start_s and after.part.kind == "segment":
+        return getattr(before, "label", None) != getattr(after, "label", None)
+    return before.start_s < after.start_s

@@ -154,7 +154,7 @@ def command(
     flags = dict(ctx.params)
     _check(ctx, flags)
     console = opt.start_messages(quiet=bool(quiet), verbose=bool(verbose))
-    from actcli.cli.reporting import RunReport
+    from actcli.cli.reporting import run_report
     from actcli.cli.session import Session
     from actcli.config import FewShotConfig, with_options
     from actcli.tasks.fewshot import FewShot
@@ -168,10 +168,10 @@ def command(
         made.append(FewShot(examples, config, change, names=names, report=view))
         return made[0]
 
-    page = RunReport(_page_path(flags), console, quiet=quiet)
+    page = run_report(flags, console)
 
     def tell(found: SupportReport) -> int:
-        page.support = _tell(found, made[0], console, flags)
+        page.support = _tell(found, made[0], console, flags, is_page=page.is_wanted)
         return len(found.failures)
 
     against = f"by {len(examples)} example{'s' * (len(examples) != 1)}"
@@ -209,12 +209,6 @@ def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
             expected = " or ".join(suffixes)
             raise UsageError(f"--{name} {flags[name]}: the name must end in {expected}")
         check_output(flags[name], flag=f"--{name}", example=f"{name}{suffixes[0]}")
-
-
-def _page_path(flags: dict[str, Any]) -> str | None:
-    """Where the page goes, if --report is one."""
-    path: str | None = flags["report"]
-    return path if path is not None and path.endswith(".html") else None
 
 
 def _options(flags: dict[str, Any]) -> dict[str, Any]:
@@ -259,9 +253,9 @@ def _examples(flags: dict[str, Any], names: LabelSet | None) -> tuple[VideoRef, 
 
 
 def _tell(
-    found: SupportReport, task: FewShot, console: Console, flags: dict[str, Any]
+    found: SupportReport, task: FewShot, console: Console, flags: dict[str, Any], *, is_page: bool
 ) -> dict[str, Any]:
-    """Say what the examples are worth, write it where it is wanted, and return its record."""
+    """Say what the examples are worth, write it as JSON if wanted, and return its record."""
     from actcli.render.files import write_json
     from actcli.render.records import run_record
     from actcli.render.support import print_support, support_record
@@ -269,6 +263,6 @@ def _tell(
     if not flags["quiet"]:
         print_support(console, found)
     record = support_record(found, run_record(task.run()))
-    if flags["report"] is not None and _page_path(flags) is None:
+    if flags["report"] is not None and not is_page:
         write_json(flags["report"], record)
     return record

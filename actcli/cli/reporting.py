@@ -77,6 +77,11 @@ class RunReport:
 
             self._collector = ReportCollector()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there will be a page."""
+        return self._path is not None
+
     def __enter__(self) -> RunReport:
         return self
 
@@ -112,6 +117,17 @@ class RunReport:
         record = run_record(self._task.run(), counts=counts)
         page = videos_page(self._collector, record, strips, support=self.support, notes=self._notes)
         write_report(path, page)
+
+
+def run_report(flags: dict[str, Any], console: Console) -> RunReport:
+    """The page that the flags of `classify` or `fewshot` ask for."""
+    path = flags["report"]
+    is_page = path is not None and path.lower().endswith((".html", ".htm"))
+    notes = ("Videos that earlier runs did (--skip-done) are not on this page.",)
+    return RunReport(
+        path if is_page else None, console, quiet=bool(flags["quiet"]),
+        notes=notes if flags["skip_done"] else (),
+    )  # fmt: skip
 
 
 class _Watched:

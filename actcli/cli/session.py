@@ -195,7 +195,7 @@ class Session:
             writer = open_writer(shape, path=path, top=top, append=append, run=run)
         elif shape == "table":
             kind = WindowTableWriter if self._has_windows else TableWriter
-            return kind(console_for_rows(self.console), top=top)
+            writer = kind(console_for_rows(self.console), top=top)
         else:
             writer = open_writer(shape, stream=sys.stdout, top=top)
         stack.callback(writer.close)

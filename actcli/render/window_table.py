@@ -24,6 +24,7 @@ from rich.text import Text
 from actcli.render.console import printable
 from actcli.render.table import TableWriter, percent
 from actcli.types import Failure, Part, Prediction
+from actcli.windows import goes_on
 
 _INDENT: Final = "  "
 _GAP: Final = "  "
@@ -63,7 +64,7 @@ class WindowTableWriter(TableWriter):
             self._end_video()
             super().write(result)
             return
-        if self._video is None or not self._video.goes_on_with(result, part):
+        if self._video is None or not goes_on(self._video.last, result):
             self._end_video()
             self._video = _Video(result, part)
             if part.kind == "segment":
@@ -162,8 +163,7 @@ class _Video:
         self.name, self.part = first.ref.id, part
         self.lines: dict[str, _Line] = {}
         self.first_s, self.end_s, self.num_parts = first.start_s, first.end_s, 0
-        self._key = _key_of(first)
-        self._last_s = -math.inf
+        self.last: Prediction | None = None
         self._longest_s = 0.0
         self._per_cell = 1
 
@@ -171,11 +171,6 @@ class _Video:
     def num_cells(self) -> int:
         """Cells of a full line."""
         return -(-self.num_parts // self._per_cell)
-
-    def goes_on_with(self, result: Prediction, part: Part) -> bool:
-        """True if a result is of the same video, and later."""
-        same = _key_of(result) == self._key and part.kind == self.part.kind
-        return same and result.start_s > self._last_s
 
     def best(self, num_wanted: int) -> list[tuple[str, _Line]]:
         """The labels with the highest peaks, highest first, without those that never reach 1 %.
@@ -192,7 +187,7 @@ class _Video:
 
     def add(self, result: Prediction) -> None:
         """Take the next window or segment."""
-        self._last_s, self.end_s = result.start_s, max(self.end_s, result.end_s)
+        self.last, self.end_s = result, max(self.end_s, result.end_s)
         self._longest_s = max(self._longest_s, result.end_s - result.start_s)
         cell = self.num_parts // self._per_cell
         self.num_parts += 1
@@ -245,7 +240,3 @@ def clock(time_s: float) -> str:
         return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
     seconds = tenths // 10
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
-def _key_of(result: Prediction) -> tuple[str, str]:
-    return result.ref.id, result.ref.path

@@ -117,7 +117,8 @@ class Classification:
     ) -> Iterator[Prediction | Failure]:
         """What becomes of videos, windows, or of the segments that these make."""
         scorer, config = self._scorer(started), self.config
-        about: dict[str, Any] = {"method": started.method.name, "model": self.model_name, "top": config.top}
+        name = started.method.name
+        about: dict[str, Any] = {"method": name, "model": self.model_name, "top": config.top}
         if config.windows.segments:
             from actcli.tasks.segments import SegmentStream
 

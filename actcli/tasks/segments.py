@@ -11,6 +11,7 @@ from actcli.models.segments import Segmenter, SegmentRule, Span
 from actcli.models.window_cells import Scores, micro
 from actcli.tasks.scoring import Scorer, scores_of
 from actcli.types import Failure, FrameEmbeddings, Part, Prediction, ScoredLabel, VideoRef
+from actcli.windows import goes_on
 
 _MOST_FRAMES = 16
 """Times of frames that a segment names, spread over it."""
@@ -39,6 +40,7 @@ class SegmentStream:
         self._scorer = scorer
         self._method, self._model, self._top = method, model, top
         self._video: _Video | None = None
+        self._before: FrameEmbeddings | None = None
 
     def of(self, windows: Iterable[FrameEmbeddings | Failure]) -> Iterator[Prediction | Failure]:
         """Yield each segment once it has ended, and failures where they come."""
@@ -47,9 +49,10 @@ class SegmentStream:
                 yield from self._finish()
                 yield window
                 continue
-            if self._video is None or not self._video.goes_on_with(window):
+            if self._video is None or not goes_on(self._before, window):
                 yield from self._finish()
                 self._video = _Video(window, Segmenter(self._rule, len(self._scorer.labels)))
+            self._before = window
             scores = scores_of(window, self._scorer).numpy()
             for span in self._video.add(window, scores):
                 yield self._prediction(self._video, span)
@@ -92,22 +95,15 @@ class _Video:
         self.warnings: tuple[str, ...] = ()
         self.cached = True
         self._video_s = window.part.video_s
-        self._last_start_s = -1.0
         self._times_s: list[float] = []
         self._first: dict[int, int] = {}
         """By start of a window in microseconds, the frame on screen then."""
         self._last: dict[int, int] = {}
         """By end of a window, its last frame."""
 
-    def goes_on_with(self, window: FrameEmbeddings) -> bool:
-        """Whether a window is the next of this video."""
-        is_same = (window.ref.id, window.ref.path) == (self.ref.id, self.ref.path)
-        return is_same and window.start_s > self._last_start_s
-
     def add(self, window: FrameEmbeddings, scores: Scores) -> list[Span]:
         """The segments that end with a window."""
         assert window.part is not None, "a window"
-        self._last_start_s = window.start_s
         self._first[micro(window.start_s)] = window.part.first_frame
         self._last[micro(window.end_s)] = window.part.last_frame
         for time_s in {t for view in window.times_s for t in view}:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import av
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from actcli.errors import VideoError
@@ -33,6 +34,17 @@ class Counted:
     num_damaged: int = 0
     has_errors: bool = False
 
+    def note(self, frame: VideoFrame) -> None:
+        """Take the next frame."""
+        self.pts.append(NO_TIME if frame.pts is None else frame.pts)
+        self.dts.append(NO_TIME if frame.dts is None else frame.dts)
+        self.durations.append(frame.duration or 0)
+        self.num_damaged += frame.is_corrupt
+
+    def end(self, reader: Reader) -> None:
+        """All frames were taken of what the reader could give."""
+        self.has_errors = bool(reader.decode_errors) or reader.is_cut_off
+
     def timeline(self, clock: Clock) -> Timeline:
         """When the counted frames are shown."""
         return shown_times(
@@ -53,15 +65,12 @@ def count_frames(
     result = Counted()
     last = max(wanted, default=-1)
     for index, frame in enumerate(reader.frames()):
-        result.pts.append(NO_TIME if frame.pts is None else frame.pts)
-        result.dts.append(NO_TIME if frame.dts is None else frame.dts)
-        result.durations.append(frame.duration or 0)
-        result.num_damaged += frame.is_corrupt
+        result.note(frame)
         if index in wanted:
             result.frames[index] = convert(frame, pixel_aspect(reader.stream))
         if stop_early and index >= last:
             break
-    result.has_errors = bool(reader.decode_errors) or reader.is_cut_off
+    result.end(reader)
     return result
 
 

@@ -7,7 +7,6 @@ thread hands jobs to processes; the consumer iterates `load` and sees results in
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -15,9 +14,10 @@ from typing import Final, cast
 
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Failure, VideoRef
+from actcli.video.cores import available_cores
 from actcli.video.pool import DecodePool
 from actcli.video.worker import BLOCKS_AHEAD, Read, ReadBlocks, read_blocks, read_or_error
-from actcli.windows import WindowBlock, WindowsRef
+from actcli.windows import Beat, WindowBlock, WindowsRef
 
 log = logging.getLogger("actcli.video.loader")
 
@@ -32,13 +32,9 @@ _WINDOW_BYTES = 1 << 30
 _MAX_AUTO_WORKERS = 16
 
 
-def auto_workers() -> int:
-    """One decode process per core that this process may use, at most 16."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        cores = os.cpu_count() or 1
-    return min(cores, _MAX_AUTO_WORKERS)
+def auto_workers(cores: int | None = None) -> int:
+    """One decode process per core, at most 16; None is those that this process may use."""
+    return min(cores or available_cores(), _MAX_AUTO_WORKERS)
 
 
 class Loader:
@@ -188,6 +184,8 @@ class Loader:
     def _read_blocks(self, number: int, request: WindowsRef) -> None:
         """Here in the feeder's thread, so many ahead as a worker would be."""
         for block in read_blocks(request, cast("ReadBlocks", self._read)):
+            if isinstance(block, Beat):
+                continue
             with self._condition:
                 self._condition.wait_for(
                     lambda: self._closed or len(self._results.get(number, ())) < BLOCKS_AHEAD

@@ -34,7 +34,7 @@ from actcli.video.worker import (
     receive_clip,
     serve,
 )
-from actcli.windows import WindowBlock, WindowsRef
+from actcli.windows import Beat, WindowBlock, WindowsRef
 
 log = logging.getLogger("actcli.video.pool")
 
@@ -63,7 +63,8 @@ class DecodePool:
     """At most `size` processes; one thread feeds them, collects, kills and replaces.
 
     read: runs in the workers; picklable; raises VideoError for what can't be read.
-    timeout_s: wall time for one clip or block; a worker that takes longer is killed and replaced.
+    timeout_s: wall time for one clip, block or beat; a worker that takes longer is killed and
+        replaced.
     deliver: called in the pool's thread with (job number, result) for every job, once; for a video
         in blocks with each of them, then with None or an error.
     fail: called there if the pool can't go on; then no more is delivered.
@@ -198,6 +199,9 @@ class DecodePool:
             assert result == "ready", "a worker without a job has nothing else to say"
             worker.ready = True
             self._failed_starts = 0
+            return
+        if isinstance(result, Beat):
+            worker.deadline = time.monotonic() + self._timeout_s
             return
         number = worker.job[0]
         with self._lock:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Generator
 from itertools import product
 from typing import Final
 
@@ -37,7 +38,7 @@ from actcli.video.counting import Counted, damage_warnings
 from actcli.video.reader import open_video
 from actcli.video.source import Source
 from actcli.video.streams import check_duration, clock_of
-from actcli.video.timeline import NO_TIME
+from actcli.windows import BEAT, BEAT_FRAMES, Beat
 
 MIN_SHOT_S: Final = 0.5
 _WIDTH, _HEIGHT = 32, 24
@@ -128,21 +129,32 @@ def find_cuts(source: Source, limits: LimitsConfig) -> tuple[float, ...]:
     returns: times of frames, rising; without the first frame's, so none for a single shot
     Raises VideoError, for damage as `actcli.video.decode.read_frames` does.
     """
-    deadline = time.monotonic() + limits.timeout_s
-    with open_video(source, limits, deadline) as reader:
+    steps = cut_steps(source, limits)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: tuple[float, ...] = end.value
+            return found
+
+
+def cut_steps(source: Source, limits: LimitsConfig) -> Generator[Beat, None, tuple[float, ...]]:
+    """As `find_cuts`, with a beat now and then: the time limit is for what lies between two."""
+    with open_video(source, limits, time.monotonic() + limits.timeout_s) as reader:
         packets = reader.scan()
     counted, shrink = Counted(), _Shrink()
     found: list[int] = []
-    with open_video(source, limits, deadline) as reader:
+    with open_video(source, limits, time.monotonic() + limits.timeout_s) as reader:
         clock = clock_of(reader.container, reader.stream)
         finder = CutFinder(1 / clock.frame_s)
-        for frame in reader.frames():
-            counted.pts.append(NO_TIME if frame.pts is None else frame.pts)
-            counted.dts.append(NO_TIME if frame.dts is None else frame.dts)
-            counted.durations.append(frame.duration or 0)
+        for index, frame in enumerate(reader.frames()):
+            counted.note(frame)
             told = finder.add(shrink(frame))
             found += [] if told is None else [told]
-        counted.has_errors = bool(reader.decode_errors) or reader.is_cut_off
+            if index % BEAT_FRAMES == 0:
+                yield BEAT
+                reader.deadline = time.monotonic() + limits.timeout_s
+        counted.end(reader)
         damage_warnings(counted, packets, reader)
     timeline = counted.timeline(clock)
     check_duration(timeline.duration_s, limits)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from actcli.config import LimitsConfig, SamplingConfig, WindowConfig
 from actcli.errors import VideoError
 from actcli.types import Preprocessing
-from actcli.video.counting import count_frames, damage_warnings, time_warnings
+from actcli.video.counting import Counted, damage_warnings, time_warnings
 from actcli.video.decode import cut_warning
 from actcli.video.lookup import MERGE_GAP, UnreliableError, can_look_up, look_up_each
 from actcli.video.picture import PictureMaker
@@ -28,7 +28,7 @@ from actcli.video.streams import check_duration, clock_of, pixel_aspect
 from actcli.video.timeline import NO_TIME, Packets, Timeline, key_frames
 from actcli.video.transform import three_crops
 from actcli.video.window_plan import WindowPlan, plan_windows
-from actcli.windows import WindowBlock, WindowsRef
+from actcli.windows import BEAT, BEAT_FRAMES, Beat, WindowBlock, WindowsRef
 
 log = logging.getLogger("actcli.video.windows")
 
@@ -53,16 +53,16 @@ class WindowReading:
     """Where the last window of these starts."""
     _may_keep: bool = True
 
-    def blocks(self) -> Iterator[WindowBlock]:
+    def blocks(self) -> Generator[WindowBlock | Beat, None, None]:
         """The blocks from the one that is asked for on.
 
-        The time limit is for each block. Raises VideoError, also after some of them.
+        The time limit is for each block or beat. Raises VideoError, also after some of them.
         """
         path = self.request.video.path
         if self.windows.shots:
-            from actcli.video.shots import find_cuts
+            from actcli.video.shots import cut_steps
 
-            self._cuts = find_cuts(path, self.limits)
+            self._cuts = yield from cut_steps(path, self.limits)
         is_sought = False
         try:
             with open_video(path, self.limits, self._deadline()) as reader:
@@ -116,11 +116,11 @@ class WindowReading:
         found = look_up_each(reader, packets, wanted, self._convert(), merge_gap=MERGE_GAP)
         yield from self._blocks(reader, plan, found, cut_warning(reader, timeline))
 
-    def _recount(self, packets: Packets) -> Iterator[WindowBlock]:
+    def _recount(self, packets: Packets) -> Generator[WindowBlock | Beat, None, None]:
         """What is left, by the times of all frames that can be decoded."""
         path = self.request.video.path
         with open_video(path, self.limits, self._deadline()) as reader:
-            counted = count_frames(reader, (), self._convert())
+            counted = yield from self._count(reader)
             clock = clock_of(reader.container, reader.stream)
             warnings = damage_warnings(counted, packets, reader)
             timeline = counted.timeline(clock)
@@ -132,6 +132,16 @@ class WindowReading:
                 yield from self._blocks(reader, plan, found, tuple(warnings))
             except UnreliableError as error:
                 raise VideoError("unreadable", "the file changed while it was read") from error
+
+    def _count(self, reader: Reader) -> Generator[Beat, None, Counted]:
+        counted = Counted()
+        for index, frame in enumerate(reader.frames()):
+            counted.note(frame)
+            if index % BEAT_FRAMES == 0:
+                yield BEAT
+                reader.deadline = self._deadline()
+        counted.end(reader)
+        return counted
 
     def _blocks(
         self,

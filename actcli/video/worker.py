@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from actcli.errors import VideoError
 from actcli.types import Clip, Preprocessing, VideoRef
-from actcli.windows import BLOCK_FRAMES, WindowBlock, WindowsRef
+from actcli.windows import BEAT, BLOCK_FRAMES, Beat, WindowBlock, WindowsRef
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ log = logging.getLogger("actcli.video.worker")
 T = TypeVar("T")
 
 Read = Callable[[VideoRef], Clip]
-ReadBlocks = Callable[[WindowsRef], Iterator[WindowBlock]]
+ReadBlocks = Callable[[WindowsRef], Iterator[WindowBlock | Beat]]
 GO = "go on"
 """What a worker that sent blocks ahead waits for."""
 BLOCKS_AHEAD = 2
@@ -66,7 +66,7 @@ class WindowReader:
     clips: ClipReader
     windows: WindowConfig
 
-    def __call__(self, request: WindowsRef) -> Iterator[WindowBlock]:
+    def __call__(self, request: WindowsRef) -> Iterator[WindowBlock | Beat]:
         """The blocks of a video, from the one asked for on; raises VideoError, also after some."""
         from actcli.video.windows import WindowReading
 
@@ -109,10 +109,10 @@ def read_or_error(ref: VideoRef, read: Read) -> Clip | VideoError:
     return found
 
 
-def read_blocks(request: WindowsRef, read: ReadBlocks) -> Iterator[WindowBlock | VideoError]:
+def read_blocks(request: WindowsRef, read: ReadBlocks) -> Iterator[WindowBlock | Beat | VideoError]:
     """The blocks, and after them why there are no more, if the video did not end."""
 
-    def all_blocks() -> Iterator[WindowBlock]:
+    def all_blocks() -> Iterator[WindowBlock | Beat]:
         yield from read(request)
 
     left = all_blocks()
@@ -165,13 +165,16 @@ def _send(connection: Connection, result: Clip | VideoError) -> None:
         connection.send(result)
 
 
-def _send_blocks(connection: Connection, blocks: Iterator[WindowBlock | VideoError]) -> None:
+def _send_blocks(connection: Connection, blocks: Iterator[WindowBlock | Beat | VideoError]) -> None:
     """Send blocks as they come, so many ahead of what the parent has taken."""
     ahead = 0
     for block in blocks:
         if isinstance(block, VideoError):
             connection.send(block)
             return
+        if isinstance(block, Beat):
+            connection.send(BEAT)
+            continue
         if ahead == BLOCKS_AHEAD:
             connection.recv()
             ahead -= 1

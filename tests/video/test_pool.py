@@ -15,7 +15,7 @@ import pytest
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Clip, Failure, VideoRef
 from actcli.video.loader import IDLE, Loader, window_size
-from actcli.windows import Window, WindowBlock, WindowsRef
+from actcli.windows import BEAT, Beat, Window, WindowBlock, WindowsRef
 
 
 def read_by_name(ref: VideoRef) -> Clip:
@@ -303,6 +303,19 @@ def test_blocks_are_not_read_far_ahead_of_who_takes_them(workers: int) -> None:
         assert isinstance(next(i for i in items if i is not IDLE), WindowBlock)
         time.sleep(0.3)
         assert sum(map(len, load._results.values())) <= 3
+
+
+def beat_first(request: WindowsRef) -> Iterator[WindowBlock | Beat]:
+    for _ in range(5):
+        time.sleep(0.3)
+        yield BEAT
+    yield from read_windows(request)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_worker_that_beats_is_no_stuck_worker(workers: int) -> None:
+    load = Loader(beat_first, workers=workers, timeout_s=0.8, window=4).start()
+    assert blocks(load, "a2") == ["a2 0", "a2 1."]
 
 
 def test_a_worker_stuck_between_blocks_is_replaced() -> None:
