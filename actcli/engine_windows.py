@@ -67,7 +67,7 @@ class WindowEngine(Engine):
 
     def _block_key(self, ref: VideoRef, number: int) -> bytes | None:
         cut = self._windows.model_dump(include={"window_s", "window_stride_s", "shots"})
-        return self._key(ref, windows=cut, block=number)
+        return self._key(ref, windows=cut, by_frame=self._by_frame, block=number)
 
     def _window_requests(self, refs: Iterable[VideoRef]) -> Iterator[WindowsRef | _Embedded]:
         """Runs in the loader's feeder thread: blocks out of the cache, then what is not there."""

@@ -132,6 +132,22 @@ def test_windows_out_of_the_cache_are_the_same_bits_and_read_nothing(
         assert (one.ref, one.times_s, one.part) == (other.ref, other.times_s, other.part)
 
 
+def test_methods_that_embed_frames_and_windows_do_not_take_each_others_values(
+    tmp_path: Path,
+) -> None:
+    path = film(tmp_path, "a-4")
+
+    class Alike(Together):
+        def cache_key(self) -> str:
+            return Method.cache_key(Method(self.backbone))
+
+    with Cache(tmp_path / "cache") as cache:
+        first = embed(engine(Method(FakeBackbone()), cache=cache), path)  # type: ignore[arg-type]
+        second = embed(engine(Alike(FakeBackbone()), cache=cache), path)  # type: ignore[arg-type]
+    assert first_values(first) != first_values(second)
+    assert [r.cached for r in second if isinstance(r, FrameEmbeddings)] == [False] * 3
+
+
 @pytest.mark.parametrize(("kind", "first_block"), [(Method, 2), (Together, 0)])
 def test_a_run_that_was_cut_short_goes_on_where_the_cache_ends(
     kind: type[Method], first_block: int, tmp_path: Path

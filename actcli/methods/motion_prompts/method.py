@@ -62,6 +62,11 @@ class MotionPrompts(Method):
         values = self.backbone.encode_grid(frames.flatten(0, 1), self.config.grid)  # [N*T, 1+G, D]
         return values.reshape(len(frames), -1, values.shape[-1])
 
+    @property
+    def embeds_by_frame(self) -> bool:
+        """Whether frames are embedded one by one, as zero-shot CLIP does it: without a grid."""
+        return not self.config.grid
+
     def cache_key(self) -> str:
         """That of zero-shot CLIP, for the towers are the same; with a grid, one for each size."""
         if not self.backbone.image_tower_is_original:
