@@ -25,7 +25,7 @@ from fewshot_demo import PAIRS
 from safetensors.torch import save_file
 from torch import Tensor
 
-from actcli.config import TrainConfig
+from actcli.config_train import TrainConfig
 from actcli.data.labels import LabelSet
 from actcli.methods.base import Method
 from actcli.methods.motion_prompts.config import MotionPromptsConfig

@@ -78,7 +78,8 @@ class Clock:
 
 
 def ours(name: str, data: Path, folder: Path, steps: int) -> list[Pace]:
-    from actcli.config import FinetuneConfig, with_options
+    from actcli.config import with_options
+    from actcli.config_train import FinetuneConfig
     from actcli.tasks.examples import read_labelled
     from actcli.tasks.finetune import FineTune
     from actcli.train.events import StepEvent

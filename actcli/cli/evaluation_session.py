@@ -14,7 +14,8 @@ from rich.console import Console
 
 from actcli.cli import options as opt
 from actcli.cli.reporting import check_report
-from actcli.config import EvalConfig, with_options
+from actcli.config import with_options
+from actcli.config_train import EvalConfig
 from actcli.data.labels import LabelSet
 from actcli.data.manifest import read_manifest
 from actcli.errors import GateError, PartialFailure, UsageError

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from actcli.cli import options as opt
 from actcli.cli.reporting import write_training_report
-from actcli.config import FinetuneConfig, with_options
+from actcli.config import with_options
+from actcli.config_train import FinetuneConfig
 from actcli.data.labels import LabelSet
 from actcli.errors import PartialFailure
 from actcli.render.download import DownloadView

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from actcli.config import EvalConfig
+from actcli.config_train import EvalConfig
 from actcli.data.datasets import DATASETS, Dataset, Listed, find_dataset, read_dataset
 from actcli.data.few_shot_lists import COUNTS, find_few_shot, read_few_shot_split
 from actcli.data.labels import LabelSet

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from actcli.config import EvalConfig
+from actcli.config_train import EvalConfig
 from actcli.data.class_lists import read_draws, read_named_lists
 from actcli.data.datasets import DATASETS, Dataset, Listed
 from actcli.data.few_shot_lists import COUNTS

@@ -17,7 +17,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from actcli.cache import make_key
-from actcli.config import EvalConfig, with_options
+from actcli.config import with_options
+from actcli.config_train import EvalConfig
 from actcli.data.episodes import EpisodeSampler, EpisodeShape
 from actcli.data.prompts import build_prompts
 from actcli.errors import InputError, ModelError, UsageError

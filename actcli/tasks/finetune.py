@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actcli.config import FinetuneConfig, with_options
+from actcli.config import with_options
+from actcli.config_train import FinetuneConfig
 from actcli.data.labels import LabelSet
 from actcli.data.prompts import build_prompts
 from actcli.engine import embed_text

@@ -13,47 +13,39 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from actcli.cache import Cache, open_cache
-from actcli.checkpoint import (
-    build_method,
-    check_backbone,
-    find_checkpoint,
-    missing_backbone,
-    read_checkpoint,
-    read_info,
-)
+from actcli.checkpoint import check_backbone, find_checkpoint, missing_backbone, read_info
 from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import TaskConfig, WindowConfig
-from actcli.errors import ModelError, UsageError, VideoError
+from actcli.errors import ModelError, VideoError
 from actcli.models.backbone import BackboneSpec
+from actcli.tasks.backends import open_engine
+from actcli.tasks.building import ModelPlan
 from actcli.tasks.models import hub_settings, pull_model
 from actcli.tasks.settings import (
     backbone_name,
     check_crops,
-    method_config,
     model_digest,
     settled,
     versions,
 )
-from actcli.types import Failure, Run, Text, VideoRef
+from actcli.types import Failure, FrameEmbeddings, Run, Text, VideoRef
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from actcli.engine_windows import WindowEngine
     from actcli.methods.base import Method
     from actcli.models.hub_client import DownloadReport
     from actcli.video.loader import Loader
     from actcli.video.training_clips import TrainingReader
+    from actcli.video.worker import ClipReader
 
 log = logging.getLogger("actcli.tasks.pipeline")
 
 C = TypeVar("C", bound=TaskConfig)
 Prompts = tuple[tuple[str, ...], ...]
-_SMALL_BYTES = 100_000_000
-"""Weights of models whose forward pass takes less time than decoding its frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +58,26 @@ class Conditions:
     workers: int
 
 
+class Embedder(Protocol):
+    """What embeds videos: an engine here, or many elsewhere."""
+
+    batch_size: int
+
+    def embed(self, refs: Iterable[VideoRef]) -> Iterator[FrameEmbeddings | Failure]:
+        """One result for each ref, in order; work begins now."""
+
+    def embed_windows(
+        self, refs: Iterable[VideoRef], windows: WindowConfig
+    ) -> Iterator[FrameEmbeddings | Failure]:
+        """One result for each window, in order, and a failure where a video has no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """A pipeline that runs."""
 
     method: Method
-    engine: WindowEngine
+    engine: Embedder
     cache: Cache
     precision: str
     tensors: dict[str, Tensor]
@@ -170,32 +176,28 @@ class Pipeline(Generic[C]):
             of them was seen before, so that a run from the cache starts none
         windows: read videos in windows
         """
-        first = refs[0] if isinstance(refs, list | tuple) and refs else None
-        is_eager = first is None or not self.cache.knows(first.path)
-        with self.cache, self.start_loader(windows=windows, is_eager=is_eager) as loader:
-            from actcli.engine_windows import WindowEngine
-
-            method, precision, tensors = self._build_method()
-            engine = WindowEngine(
-                method,
-                loader,
-                self.cache,
-                sampling=self.config.sampling,
-                limits=self.config.limits,
-                precision=precision,
-                batch_size=self.config.run.batch_size,
-            )
-            device = str(method.backbone.device)
-            self.conditions = Conditions(device, precision, engine.batch_size, loader.workers)
+        with self.cache, open_engine(self, refs, windows) as (built, engine, workers):
+            device = str(built.method.backbone.device)
+            self.conditions = Conditions(device, built.precision, engine.batch_size, workers)
             log.info(
                 "model %s on %s in %s, batches of %d clips, %d decode workers",
-                self.model_name,
-                device,
-                precision,
-                engine.batch_size,
-                loader.workers,
-            )
-            yield Started(method, engine, self.cache, precision, tensors)
+                self.model_name, device, built.precision, engine.batch_size, workers,
+            )  # fmt: skip
+            yield Started(built.method, engine, self.cache, built.precision, built.tensors)
+
+    @property
+    def plan(self) -> ModelPlan:
+        """What builds the model, here or elsewhere."""
+        return ModelPlan(
+            self.path, self.info, self.spec, self.digest, self.config.run, self._exact,
+            self._method, self._options,
+        )  # fmt: skip
+
+    def clip_reader(self) -> ClipReader:
+        """How this run samples videos."""
+        from actcli.video.worker import ClipReader
+
+        return ClipReader(self.config.sampling, self.spec.preprocessing, self.config.limits)
 
     def failure(self, result: Failure) -> Failure:
         """A failure with its method and model; with `on_error="stop"` it is raised."""
@@ -243,10 +245,9 @@ class Pipeline(Generic[C]):
     ) -> Loader:
         """Decode workers that read clips or windows as this run samples them, or as given."""
         from actcli.video.loader import start_loader
-        from actcli.video.worker import ClipReader, WindowReader
+        from actcli.video.worker import WindowReader
 
-        config = self.config
-        clips = ClipReader(config.sampling, self.spec.preprocessing, config.limits)
+        config, clips = self.config, self.clip_reader()
         read = reader or (clips if windows is None else WindowReader(clips, windows))
         return start_loader(
             read,
@@ -256,38 +257,3 @@ class Pipeline(Generic[C]):
             clip_bytes=read.clip_bytes,
             is_eager=is_eager,
         )
-
-    def _build_method(self) -> tuple[Method, str, dict[str, Tensor]]:
-        from actcli.models.device import DTYPES, choose_device, choose_precision, use_exact_float32
-        from actcli.registry import BACKBONES, METHODS, resolve
-
-        device = choose_device(self.config.run.device)
-        wanted = self.config.run.precision
-        wanted = "fp32" if self._exact and wanted == "auto" else wanted
-        is_small = self.spec.weights_path.stat().st_size < _SMALL_BYTES
-        precision = choose_precision(wanted, device, is_small=is_small)
-        if device.type == "cuda" and precision == "fp32":
-            use_exact_float32()
-        backbone = resolve(BACKBONES, "open_clip")(
-            self.spec, digest=self.digest, dtype=DTYPES[precision], device=device
-        )
-        if self.path is None:
-            import torch
-
-            kind = resolve(METHODS, self._method)
-            torch.manual_seed(self.config.run.seed)  # new weights are the same for the same seed
-            method: Method = kind(backbone, method_config(kind, self._options))
-            return method.to(device).eval(), precision, {}
-        info, tensors = read_checkpoint(self.path)
-        stated = {**info.config, **self._options}
-        if self._options and info.method in METHODS:
-            method_config(resolve(METHODS, info.method), stated)
-        info = info.model_copy(update={"config": stated})
-        try:
-            return build_method(self.path, info, tensors, backbone), precision, tensors
-        except ModelError as error:
-            if not self._options:
-                raise
-            raise UsageError(
-                error.message, hint="leave --set out: it asks for other weights"
-            ) from error

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from actcli.checkpoint import find_checkpoint
-from actcli.config import EvalConfig, SamplingConfig
+from actcli.config import SamplingConfig
+from actcli.config_train import EvalConfig
 from actcli.eval.plan import Plan
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 from actcli.cache import Cache
 from actcli.checkpoint import BEST_NAME, backbone_ref, changed_tensors, write_checkpoint
 from actcli.checkpoint_info import CheckpointInfo
-from actcli.config import FinetuneConfig, flat
+from actcli.config import flat
+from actcli.config_train import FinetuneConfig
 from actcli.data.labels import LabelSet
 from actcli.drafts import draft_of
 from actcli.errors import InputError, ResourceError, UsageError

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from actcli.config import EvalConfig
+from actcli.config_train import EvalConfig
 from actcli.data.labels import LabelSet
 from actcli.data.manifest import Manifest
 from actcli.errors import InputError, VideoError

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actcli.config import FinetuneConfig, TrainConfig
+from actcli.config_train import FinetuneConfig, TrainConfig
 from actcli.data.episodes import EpisodeShape
 from actcli.errors import InputError, UsageError
 from actcli.methods.base import Method

@@ -8,7 +8,7 @@ from typing import Any
 
 from actcli.cache import Cache
 from actcli.checkpoint import find_checkpoint, read_info
-from actcli.config import FinetuneConfig, TrainConfig
+from actcli.config_train import FinetuneConfig, TrainConfig
 from actcli.data.episodes import EpisodeSampler, EpisodeShape
 from actcli.data.labels import LabelSet
 from actcli.errors import UsageError, shorten_list

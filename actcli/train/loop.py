@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from actcli.checkpoint import own_tensors
-from actcli.config import TrainConfig
+from actcli.config_train import TrainConfig
 from actcli.errors import ModelError, ResourceError
 from actcli.methods.base import Method
 from actcli.models.device import is_out_of_memory

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from actcli.config import TrainConfig
+from actcli.config_train import TrainConfig
 from actcli.errors import ResourceError, UsageError
 from actcli.methods.base import Method
 from actcli.models.device import DTYPES

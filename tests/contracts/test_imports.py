@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2] / "actcli"
 # A module's level; a module imports its own package and lower levels only.
 LEVELS = {
     "errors": 0, "types": 0, "labelled": 0, "windows": 1, "drafts": 0,
-    "config": 1, "registry": 1, "wording": 1, "metrics": 1, "checkpoint_info": 2,
+    "config": 1, "config_train": 1, "registry": 1, "wording": 1, "metrics": 1, "checkpoint_info": 2,
     "video": 2, "data": 2, "models": 2, "demo": 2,
     "methods": 3, "cache": 3, "cache_file": 2,
     "engine": 4, "checkpoint": 4, "episodes": 4,
@@ -27,6 +27,7 @@ FORBIDDEN = {
     "labelled": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "windows": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "config": {"torch", "av", "numpy", "rich", "typer", "open_clip"},
+    "config_train": {"torch", "av", "numpy", "rich", "typer", "open_clip"},
     "registry": {"torch", "av", "numpy", "rich", "typer", "open_clip"},
     "wording": {"torch", "av", "numpy", "pydantic", "rich", "typer", "open_clip"},
     "metrics": {"torch", "av", "numpy", "pydantic", "rich", "typer", "open_clip"},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from actcli.config import EvalConfig
+from actcli.config_train import EvalConfig
 from actcli.data.labels import LabelSet
 from actcli.errors import InputError
 from actcli.eval.compare import compare, exact_sign_test, read_result

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actcli.config import EvalConfig
+from actcli.config_train import EvalConfig
 from actcli.data.manifest import read_manifest
 from actcli.errors import InputError, ManifestError
 from actcli.eval.predictions import Scored, match, read_predictions

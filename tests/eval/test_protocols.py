@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from actcli.config import EvalConfig, with_options
+from actcli.config import with_options
+from actcli.config_train import EvalConfig
 from actcli.data.episodes import EpisodeSampler, EpisodeShape
 from actcli.errors import ActcliError, InputError, ManifestError, UsageError
 from actcli.eval.plan import Request

@@ -11,7 +11,8 @@ import torch
 
 import actcli
 from actcli.checkpoint import read_checkpoint, read_info
-from actcli.config import FinetuneConfig, with_options
+from actcli.config import with_options
+from actcli.config_train import FinetuneConfig
 from actcli.data.prompts import TEMPLATE_SETS
 from actcli.demo.clips import write_clip
 from actcli.errors import InputError, UsageError

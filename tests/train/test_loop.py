@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from actcli.config import TrainConfig
+from actcli.config_train import TrainConfig
 from actcli.errors import ModelError, ResourceError
 from actcli.train.dist import Ranks
 from actcli.train.events import EpochEvent, StepEvent, Validation

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from actcli.config import TrainConfig
+from actcli.config_train import TrainConfig
 from actcli.train.dist import start_ranks
 from actcli.train.events import StepEvent
 from actcli.train.loop import Trainer
