@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actcli.cli import options as opt
-from actcli.cli import streams
+from actcli.cli import reporting, streams
 from actcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def command(
     skip_done: streams.SkipDone = False,
     on_error: streams.OnError = "continue",
     dry_run: streams.DryRun = False,
+    report: reporting.Report = None,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     frames: opt.Frames = 8,
@@ -98,7 +99,8 @@ def command(
         raise UsageError("VIDEO: missing", hint='actcli classify clip.mp4 --labels "run,jump"')
     streams.refuse_both(ctx, flags, "labels", "labels_file")
     streams.check_streams(ctx, flags)
-    streams.refuse_same_file(flags, reads=("labels_file",))
+    streams.refuse_same_file(flags, reads=("labels_file",), writes=("report",))
+    reporting.check_report(report)
     console = opt.start_messages(quiet=bool(flags["quiet"]), verbose=bool(flags["verbose"]))
     from actcli.cli.session import Session
     from actcli.tasks.classify import Classification
@@ -114,7 +116,9 @@ def command(
             )
         return task
 
-    Session(flags, config, console, _against(labels_given, config), make_task).run()
+    against = _against(labels_given, config)
+    with reporting.run_report(flags, console) as page:
+        Session(flags, config, console, against, page.watching(make_task)).run()
 
 
 def _against(labels: LabelSet | None, config: ClassifyConfig) -> str:

@@ -14,7 +14,7 @@ TOP_LEVEL = {
 }  # fmt: skip
 DEPENDENCIES = {
     "typer", "torch", "open_clip_torch", "av", "rich", "pydantic", "safetensors", "numpy", "pillow",
-    "huggingface_hub", "tqdm", "torchmetrics",
+    "huggingface_hub", "tqdm", "torchmetrics", "jinja2",
 }  # fmt: skip
 
 
