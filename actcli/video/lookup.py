@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from actcli.video.reader import Convert, Reader
 from actcli.video.streams import codec_name, format_name, pixel_aspect
 from actcli.video.timeline import Packets, Segment, plan_segments
 
-# Reading on is cheaper than a seek, which throws away the decoder's state, over so few packets.
-MERGE_GAP = 12
+# Reading on is cheaper than a seek over so few packets: a seek throws away what the decoder holds
+# back to put in order, which is nothing where pictures come as they are shown.
+MERGE_GAP = 4
+_MERGE_GAP_IN_ORDER = 2
 # Containers that store each packet's time of showing and find a key frame by it.
 _EXACT_FORMATS = frozenset({"mov", "matroska"})
 # Codecs of which every packet in those containers holds exactly one shown frame.
@@ -56,6 +60,8 @@ def look_up_each(
     """
     shown = packets.shown()
     index_of = {int(packets.pts[shown[index]]): index for index in wanted}
+    if not np.any(np.diff(packets.pts) < 0):
+        merge_gap = min(merge_gap, _MERGE_GAP_IN_ORDER)
     for segment in plan_segments(packets, [int(shown[index]) for index in wanted], merge_gap):
         for frame in _decode_segment(reader, packets, segment):
             assert frame.pts is not None
@@ -73,9 +79,9 @@ def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Itera
         reader.seek(int(packets.pts[segment.first]))
     except av.error.FFmpegError as error:
         raise UnreliableError("a seek failed") from error
-    for position, packet in enumerate(reader.packets(), segment.first):
-        if packet.pts != packets.pts[position]:
-            raise UnreliableError("a seek led elsewhere")
+    for position, packet in _number(reader.packets(), packets, segment.first):
+        if position < segment.first:
+            continue
         if can_skip:
             context.skip_frame = "DEFAULT" if packet.pts in missing else "NONREF"
         yield from _take(reader, reader.decode(packet), missing)
@@ -86,6 +92,24 @@ def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Itera
     yield from _take(reader, reader.decode(None), missing)
     if missing:
         raise UnreliableError("a listed frame does not appear")
+
+
+def _number(
+    read: Iterator[Packet[VideoStream]], packets: Packets, first: int
+) -> Iterator[tuple[int, Packet[VideoStream]]]:
+    """Packets after a seek to the one at `first`, each with its position among all.
+
+    Where an edit list shifts times, MP4 seeks to the key frame before.
+    """
+    landed: int | None = None
+    for count, packet in enumerate(read):
+        if landed is None:
+            (places,) = np.nonzero(packets.pts[: first + 1] == packet.pts)
+            landed = int(places[-1]) if places.size else 0
+        position = landed + count
+        if position >= len(packets.pts) or packet.pts != packets.pts[position]:
+            raise UnreliableError("a seek led elsewhere")
+        yield position, packet
 
 
 def _take(reader: Reader, frames: list[VideoFrame], missing: set[int]) -> Iterator[VideoFrame]:

@@ -80,7 +80,7 @@ class WindowPlan:
         Places are indices into `wanted`; those of windows count from `base`.
         """
         places = np.searchsorted(self.wanted, self.indices)  # [W, V, T]
-        ends = places.reshape(len(places), -1).max(1) + 1
+        ends = places.max((1, 2), initial=-1) + 1
         first = done = 0
         while done < len(ends) or first < len(self.wanted):
             end = min(first + BLOCK_FRAMES, len(self.wanted))

@@ -145,7 +145,7 @@ def serve(connection: Connection, read: Read | ReadBlocks) -> None:
     """
     import torch
 
-    _end_with_parent()
+    end_with_parent()
     torch.set_num_threads(1)
     try:
         connection.send("ready")
@@ -221,7 +221,7 @@ def receive_clip(connection: Connection, header: ClipHeader, ref: VideoRef) -> C
     return Clip(ref, frames, times_s, header.start_s, header.end_s, header.warnings)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A parent that was killed can't tell us: leave even in the middle of a decode."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker is always a child"

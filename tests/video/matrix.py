@@ -154,7 +154,7 @@ def _cut(whole: Path, part: Path, recipe: Recipe) -> None:
     with av.open(str(whole)) as read, av.open(str(part), "w") as written:
         source = read.streams.video[0]
         target = written.add_stream_from_template(source, opaque=True)
-        packets = [packet for packet in read.demux(source) if packet.size]
+        packets: list[Any] = [packet for packet in read.demux(source) if packet.size]
         _fill_dts(packets)
         first = at = int(len(packets) * _CUT_AFTER)
         if recipe.cut == "edit-list":
