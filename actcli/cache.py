@@ -24,6 +24,9 @@ from typing import Any
 
 from actcli.cache_file import FILE_NAME, connect, open_file, set_aside
 from actcli.errors import ResourceError
+from actcli.paths import TarMember
+from actcli.remote.opening import remote_content
+from actcli.tars import content_digest
 
 log = logging.getLogger("actcli.cache")
 
@@ -179,16 +182,18 @@ class Cache:
     def file_digest(self, path: str) -> bytes:
         """sha256 of a file's content, read only if the file changed since the last time.
 
+        Of a remote object, and of what lies in a remote archive, it is of its URI and version.
         Raises OSError.
         """
-        stat = os.stat(path)
+        if (remote := remote_content(path)) is not None:
+            return remote
+        stat = os.stat(path.archive if isinstance(path, TarMember) else path)
         if not S_ISREG(stat.st_mode):
             raise OSError(f"{path} is not a regular file")  # reading a pipe would wait, and eat it
         if (known := self._known_digest(path, stat)) is not None:
             return known
         name, identity = os.fsencode(os.path.abspath(path)), _identity(stat)
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
+        digest = content_digest(path)
         if self._db is None:
             self._memo[name] = (identity, digest)
         elif time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
@@ -201,7 +206,8 @@ class Cache:
     def knows(self, path: str) -> bool:
         """Whether a file was digested before and is as it was: then it likely is embedded too."""
         try:
-            return self._known_digest(path, os.stat(path)) is not None
+            place = path.archive if isinstance(path, TarMember) else path
+            return self._known_digest(path, os.stat(place)) is not None
         except (OSError, ValueError):
             return False
 

@@ -101,6 +101,11 @@ class RunConfig(Config):
     """Where and how a run computes; nothing here may change a result."""
 
     device: str = "auto"
+    devices: tuple[str, ...] = ()
+    """Several, each with an engine in a process of its own; `all` is every CUDA device."""
+    backend: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    """Of a cluster; None is the one of RAY_ADDRESS, or one that is started here."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch_size: int | None = Field(None, ge=1, le=4096)
     """Clips per forward pass; None lets the device decide."""

@@ -152,14 +152,14 @@ class Engine:
         frames = torch.from_numpy(
             np.stack([slot.clip.frames[view] for slot, view in taken if slot.clip is not None])
         )  # [n, T, 3, X, X]
-        for (slot, _), values in zip(taken, self._embed(frames), strict=True):
+        for (slot, _), values in zip(taken, self.embed_clips(frames), strict=True):
             assert slot.clip is not None
             slot.views.append(values)
             if len(slot.views) == slot.clip.frames.shape[0]:
                 self._finish(slot, slot.clip)
 
     @torch.inference_mode()
-    def _embed(self, frames: Tensor) -> Tensor:
+    def embed_clips(self, frames: Tensor) -> Tensor:
         """uint8 [n, T, 3, X, X] -> [n, T', D] on the CPU; halves the batch when memory is short."""
         done = []
         each = frames.shape[1]

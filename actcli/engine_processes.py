@@ -9,57 +9,19 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from actcli.cache import Cache
-from actcli.config import LimitsConfig, SamplingConfig, WindowConfig
+from actcli.config import WindowConfig
+from actcli.engine_spec import EngineSpec
 from actcli.errors import ActcliError, ResourceError, UsageError
 from actcli.types import Failure, FrameEmbeddings, VideoRef
 from actcli.video.spawning import interrupts_blocked, main_hidden
-from actcli.video.worker import ClipReader, end_with_parent
-
-if TYPE_CHECKING:
-    from actcli.methods.base import Method
-
-
-class BuiltMethod(Protocol):
-    """A method on its device."""
-
-    @property
-    def method(self) -> Method:
-        """The method."""
-
-    @property
-    def precision(self) -> str:
-        """What it computes in."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """What one process needs to be an engine; picklable."""
-
-    build: Callable[[], BuiltMethod]
-    reader: ClipReader
-    cache_folder: Path | None
-    workers: int
-    threads: int
-    """Of the forward pass on a CPU."""
-    batch_size: int | None
-
-    @property
-    def sampling(self) -> SamplingConfig:
-        """How videos are sampled."""
-        return self.reader.sampling
-
-    @property
-    def limits(self) -> LimitsConfig:
-        """What a video may cost."""
-        return self.reader.limits
+from actcli.video.worker import end_with_parent
 
 
 @dataclass(slots=True, eq=False)

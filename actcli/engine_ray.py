@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from actcli.cache import Cache
 from actcli.config import WindowConfig
-from actcli.engine_processes import EngineSpec
+from actcli.engine_spec import EngineSpec
 from actcli.errors import ActcliError, ResourceError, UsageError, VideoError
 from actcli.types import Clip, Failure, FrameEmbeddings, VideoRef
 

@@ -140,7 +140,9 @@ class WindowEngine(Engine):
         if not blocks:
             return []
         frames = np.concatenate([block.frames for block in blocks])  # [n, K, 3, X, X]
-        values = self._embed(torch.from_numpy(frames).flatten(0, 1)[:, None])[:, 0]  # [n * K, D]
+        values = self.embed_clips(torch.from_numpy(frames).flatten(0, 1)[:, None])[
+            :, 0
+        ]  # [n * K, D]
         values = values.reshape(*frames.shape[:2], values.shape[-1])
         return list(torch.split(values, [len(block.frames) for block in blocks]))
 
@@ -150,7 +152,7 @@ class WindowEngine(Engine):
         done = []
         for window in block.windows:
             clips = self._gather(window)  # [V, K, T, 3, X, X]
-            done.append(self._embed(clips.flatten(0, 1)))
+            done.append(self.embed_clips(clips.flatten(0, 1)))
             self._forget_before(window)
         return torch.stack(done) if done else torch.zeros(0, 1, 1, 1)
 

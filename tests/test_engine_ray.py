@@ -15,8 +15,8 @@ import pytest
 
 from actcli.config import ClassifyConfig, LimitsConfig, SamplingConfig, with_options
 from actcli.demo.clips import write_clip
-from actcli.engine_processes import EngineSpec
 from actcli.engine_ray import RayEngine, _check_address, _connect, _translated
+from actcli.engine_spec import EngineSpec
 from actcli.errors import ModelError, ResourceError
 from actcli.tasks.pipeline import Pipeline
 from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, VideoRef

@@ -17,7 +17,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from actcli.cli import cache, classify, data, demo, doctor, evaluate, fewshot, finetune, models
+from actcli.cli import (
+    cache,
+    classify,
+    data,
+    demo,
+    doctor,
+    embed,
+    evaluate,
+    fewshot,
+    finetune,
+    models,
+)
 from actcli.errors import ActcliError, ResourceError
 
 EXIT_CODES = (
@@ -112,7 +123,7 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(["\b\n" + inspect.cleandoc(examples), *texts])
 
 
-for _command in (classify, fewshot, finetune, evaluate, demo, doctor):
+for _command in (classify, fewshot, finetune, evaluate, embed, demo, doctor):
     _own_name = _command.__name__.rpartition(".")[2]
     app.command(
         "eval" if _command is evaluate else _own_name,  # which is a built-in of Python

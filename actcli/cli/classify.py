@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from actcli.cli import machines, reporting, streams, tables
 from actcli.cli import options as opt
-from actcli.cli import reporting, streams
+from actcli.cli import windows as cut
 from actcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from actcli.config import ClassifyConfig
     from actcli.data.labels import LabelSet
+    from actcli.tables.reading import TableRows
 
 LABEL_PANEL = "Labels"
 
@@ -48,6 +50,10 @@ def command(
     stdin_video: streams.StdinVideo = False,
     glob: streams.Glob = None,
     limit: streams.Limit = None,
+    lists: streams.Lists = None,
+    allow_remote: streams.AllowRemote = False,
+    shard: streams.Shard = None,
+    embeddings: tables.Embeddings = None,
     format: streams.Format = "auto",
     output: streams.Output = None,
     top: streams.Top = 5,
@@ -61,13 +67,13 @@ def command(
     views: opt.Views = 1,
     stride: opt.Stride = None,
     decode: opt.Decode = "exact",
-    window: opt.Window = None,
-    segments: opt.Segments = False,
-    threshold: opt.Threshold = None,
-    hysteresis: opt.Hysteresis = 0.1,
-    min_length: opt.MinLength = 0.0,
-    shots: opt.Shots = False,
-    explain: opt.Explain = False,
+    window: cut.Window = None,
+    segments: cut.Segments = False,
+    threshold: cut.Threshold = None,
+    hysteresis: cut.Hysteresis = 0.1,
+    min_length: cut.MinLength = 0.0,
+    shots: cut.Shots = False,
+    explain: cut.Explain = False,
     max_pixels: opt.MaxPixels = 8192 * 8192,
     max_duration: opt.MaxDuration = 24 * 3600.0,
     timeout: opt.Timeout = 120.0,
@@ -75,6 +81,9 @@ def command(
     backbone: opt.Backbone = None,
     set_: opt.SetOption = None,
     device: opt.Device = "auto",
+    devices: machines.Devices = None,
+    backend: machines.Backend = "local",
+    ray_address: machines.RayAddress = None,
     precision: opt.Precision = "auto",
     batch_size: opt.BatchSize = None,
     workers: opt.Workers = None,
@@ -89,26 +98,29 @@ def command(
         actcli classify clip.mp4 --labels "run,jump,sit down"
         actcli classify videos/ --labels-file kinetics400 --top 5 -o preds.csv
         find . -name '*.mp4' -print0 | actcli classify -0 - -L labels.txt | jq -r .label
+        actcli classify --embeddings clips.parquet -L other-labels.txt -o preds.jsonl
         actcli classify match.mp4 -L moves.txt --window 4 --stride 1 --segments -o match.srt
 
     `score` is a softmax over the labels you give, not a calibrated probability: one of them always
     wins. Labels that only time order tells apart (sit down / stand up) come out at chance.
     """  # fmt: skip
     flags = dict(ctx.params)
-    if not flags["videos"] and not stdin_video:
+    if not flags["videos"] and not lists and not stdin_video and not embeddings:
         raise UsageError("VIDEO: missing", hint='actcli classify clip.mp4 --labels "run,jump"')
     streams.refuse_both(ctx, flags, "labels", "labels_file")
     streams.check_streams(ctx, flags)
-    streams.refuse_same_file(flags, reads=("labels_file",), writes=("report",))
+    streams.refuse_same_file(flags, reads=("labels_file", "embeddings"), writes=("report",))
     reporting.check_report(report)
     console = opt.start_messages(quiet=bool(flags["quiet"]), verbose=bool(flags["verbose"]))
     from actcli.cli.session import Session
     from actcli.tasks.classify import Classification
 
-    labels_given, config = _labels(flags), _config(ctx, flags)
+    rows = tables.open_rows(ctx, flags)
+    labels_given, config = _labels(flags), _config(ctx, flags, rows)
 
     def make_task(view: Any) -> Classification:
-        task = Classification(labels_given, config, view)
+        kind = Classification if rows is None else tables.classification_of(rows)
+        task = kind(labels_given, config, view)
         if flags["template"] and task.is_few_shot:
             raise UsageError(
                 f"--template: the words of {config.model} are in the file",
@@ -118,7 +130,8 @@ def command(
 
     against = _against(labels_given, config)
     with reporting.run_report(flags, console) as page:
-        Session(flags, config, console, against, page.watching(make_task)).run()
+        given = (flags, config, console, against, page.watching(make_task))
+        (Session(*given) if rows is None else tables.table_session(rows, *given)).run()
 
 
 def _against(labels: LabelSet | None, config: ClassifyConfig) -> str:
@@ -140,7 +153,10 @@ def _labels(flags: dict[str, Any]) -> LabelSet | None:
     return None
 
 
-def _config(ctx: typer.Context, flags: dict[str, Any]) -> ClassifyConfig:
+def _config(ctx: typer.Context, flags: dict[str, Any], rows: TableRows | None) -> ClassifyConfig:
     from actcli.config import ClassifyConfig, with_options
 
-    return with_options(ClassifyConfig(), opt.task_options(ctx, flags) | {"top": flags["top"]})
+    options = opt.task_options(ctx, flags) | {"top": flags["top"]}
+    if rows is not None:
+        options = tables.window_options(rows.table.info, options)
+    return with_options(ClassifyConfig(), options)

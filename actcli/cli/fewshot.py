@@ -112,6 +112,9 @@ def command(
     stdin_video: streams.StdinVideo = False,
     glob: streams.Glob = None,
     limit: streams.Limit = None,
+    lists: streams.Lists = None,
+    allow_remote: streams.AllowRemote = False,
+    shard: streams.Shard = None,
     format: streams.Format = "auto",
     output: streams.Output = None,
     top: streams.Top = 5,
@@ -195,7 +198,7 @@ def _check(ctx: typer.Context, flags: dict[str, Any]) -> None:
             raise UsageError(f"--{name}: goes with --update FILE")
     if flags["compact"] and not flags["save"]:
         raise UsageError("--compact: goes with --save FILE")
-    if flags["output"] and not (flags["videos"] or flags["stdin_video"]):
+    if flags["output"] and not (flags["videos"] or flags["lists"] or flags["stdin_video"]):
         raise UsageError("-o: there are no videos to write results of", hint="or --save FILE?")
     streams.refuse_same_file(
         flags, reads=("support", "labels_file", "update"), writes=("save", "report")
@@ -241,15 +244,17 @@ def _change(flags: dict[str, Any]) -> Change:
 
 
 def _examples(flags: dict[str, Any], names: LabelSet | None) -> tuple[VideoRef, ...]:
+    from actcli.data.inputs import allow
     from actcli.tasks.examples import read_support
 
     if not flags["support"]:
         return ()
     own = None if names is None else names.names
     glob = flags["glob"] if os.path.isdir(flags["support"]) else None
-    return read_support(
+    examples = read_support(
         flags["support"], root=flags["root"], split=flags["split"], names=own, glob=glob
     )
+    return tuple(allow(ref) for ref in examples) if flags["allow_remote"] else examples
 
 
 def _tell(

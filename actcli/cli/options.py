@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MODEL_PANEL = "Model and machine"
 INPUT_PANEL = "Input"
 SAMPLING_PANEL = "Frames"
-WINDOW_PANEL = "Windows"
 OUTPUT_PANEL = "Output"
 
 
@@ -108,6 +107,11 @@ def task_options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
     if "window_s" in options and "stride_s" in options:
         options["window_stride_s"] = options.pop("stride_s")
     options["model"] = flags["model"]
+    if flags.get("devices"):
+        options["devices"] = names_of(flags["devices"], "--devices")
+    for name in ("backend", "ray_address"):
+        if flags.get(name):
+            options[name] = flags[name]
     if flags.get("set_"):
         options["options"] = set_options(flags["set_"])
     if templates := flags.get("template") or templates_of_environment():
@@ -117,6 +121,14 @@ def task_options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
     if flags.get("require_license"):
         options["require_license"] = licences(flags["require_license"])
     return options
+
+
+def names_of(text: str, flag: str) -> tuple[str, ...]:
+    """Names between commas, at least one."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise UsageError(f"{flag}: names nothing")
+    return names
 
 
 def set_options(given: list[str] | None) -> dict[str, Any]:
@@ -229,40 +241,6 @@ Stride = Annotated[
         "windows [default: their length].",
     ),
 ]  # fmt: skip
-Window = Annotated[
-    float | None,
-    option(
-        "--window", panel=WINDOW_PANEL,
-        help="Seconds of a window: one result for each, every --stride seconds.",
-    ),
-]  # fmt: skip
-Segments = Annotated[
-    bool, option("--segments", panel=WINDOW_PANEL, help="Merge windows into segments.")
-]
-Threshold = Annotated[
-    float | None,
-    option(
-        "--threshold", panel=WINDOW_PANEL,
-        help="Score from which a label starts a segment. [default: none, or 0.5 for sigmoids]",
-    ),
-]  # fmt: skip
-Hysteresis = Annotated[
-    float,
-    option(
-        "--hysteresis", panel=WINDOW_PANEL,
-        help="How much better another label must be to follow.",
-    ),
-]  # fmt: skip
-MinLength = Annotated[
-    float, option("--min-length", panel=WINDOW_PANEL, help="Shortest segment (seconds).")
-]
-Shots = Annotated[
-    bool, option("--shots", panel=WINDOW_PANEL, help="No window reaches across a cut.")
-]
-Explain = Annotated[
-    bool,
-    option("--explain", panel=OUTPUT_PANEL, help="Tell how similar each frame alone is to labels."),
-]
 Decode = Annotated[
     str,
     option(

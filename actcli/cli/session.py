@@ -21,6 +21,7 @@ from actcli.cli.counts import Counts
 from actcli.config import ClassifyConfig
 from actcli.data.inputs import count_known, expand_inputs
 from actcli.data.labels import LabelSet
+from actcli.data.shards import only_shard
 from actcli.errors import (
     ManifestError,
     ModelError,
@@ -130,19 +131,23 @@ class Session:
     def _refs(self, stack: ExitStack) -> Iterable[VideoRef]:
         if self.flags["stdin_video"]:
             return [_spool_stdin(stack)]
-        if not self.flags["videos"]:
+        videos, lists = self.flags["videos"] or (), self.flags.get("lists") or ()
+        if not videos and not lists:
             return []
         stdin = None
-        if "-" in self.flags["videos"] and self.flags["labels_file"] != "-":
+        if "-" in videos and self.flags["labels_file"] != "-":
             # Not sys.stdin: a thread that waits on it would hold its lock while Python ends.
             stdin = io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
-        return expand_inputs(
-            self.flags["videos"],
+        refs = expand_inputs(
+            videos,
             stdin=stdin,
             glob=self.flags["glob"],
             null_separated=self.flags["null"],
             limit=self.flags["limit"],
+            lists=lists,
+            allow_remote=self.flags.get("allow_remote", False),
         )
+        return only_shard(refs, self.flags["shard"])
 
     def _missing_model(self) -> str | None:
         """The name of the model if a run would download it first; a dry run doesn't."""

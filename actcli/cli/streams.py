@@ -22,7 +22,7 @@ def _template_sets() -> Iterable[str]:
 
 Videos = Annotated[
     list[str] | None,
-    typer.Argument(metavar="VIDEO...", help="Files, folders, or - for paths on stdin."),
+    typer.Argument(metavar="VIDEO...", help="Files, folders, tars, URIs, or - for paths on stdin."),
 ]
 Template = Annotated[
     list[str] | None,
@@ -40,6 +40,24 @@ Glob = Annotated[
 ]
 Limit = Annotated[
     int | None, option("--limit", panel=INPUT_PANEL, help="Stop after N videos.", min=1)
+]
+Shard = Annotated[
+    str | None,
+    option(
+        "--shard", panel=INPUT_PANEL,
+        help="Only part i of n of the videos, i/n from 0/n on: for job arrays.",
+    ),
+]  # fmt: skip
+Lists = Annotated[
+    list[str] | None,
+    option(
+        "--list", envvar=None, panel=INPUT_PANEL,
+        help="Videos of a CSV, JSON Lines or Parquet file (path; start, end, label, id); "
+        "repeatable.",
+    ),
+]  # fmt: skip
+AllowRemote = Annotated[
+    bool, option("--allow-remote", panel=INPUT_PANEL, help="Let lists and stdin name URIs too.")
 ]
 Format = Annotated[
     str,
@@ -76,8 +94,8 @@ DryRun = Annotated[
 def check_streams(ctx: typer.Context, flags: dict[str, Any]) -> None:
     """Refuse flags that contradict each other; a typed one wins over one from the environment."""
     videos, stdin_video = flags["videos"] or [], flags["stdin_video"]
-    if stdin_video and videos:
-        raise UsageError("--stdin-video: takes no VIDEO arguments", hint="drop one of the two")
+    if stdin_video and (videos or flags.get("lists")):
+        raise UsageError("--stdin-video: takes no VIDEO nor --list", hint="drop one of the two")
     if sys.stdin.isatty() and (stdin_video or "-" in videos or flags["labels_file"] == "-"):
         with redirect_stdout(sys.stderr):
             print(ctx.get_help())
@@ -122,6 +140,7 @@ def refuse_same_file(
         written.append(("the run record of --output", str(sidecar_path(flags["output"]))))
     others = [(flag_of(flag), flags[flag]) for flag in reads if flags[flag]]
     others += [("VIDEO", video) for video in flags["videos"] or () if video != "-"]
+    others += [("--list", name) for name in flags.get("lists") or ()]
     taken: dict[str, str] = {}
     for flag, path in written:
         other = taken.setdefault(os.path.realpath(path), flag)

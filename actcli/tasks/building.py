@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actcli.cache import Cache
 from actcli.checkpoint import build_method, read_checkpoint
 from actcli.checkpoint_info import CheckpointInfo
 from actcli.config import RunConfig
 from actcli.errors import ModelError, UsageError
 from actcli.models.backbone import BackboneSpec
+from actcli.tasks.models import hub_settings, pull_model
 from actcli.tasks.settings import method_config
 
 if TYPE_CHECKING:
@@ -63,22 +66,25 @@ class ModelPlan:
 
         Raises UsageError for options that it hasn't, ModelError for files that don't fit.
         """
+        import torch
+
         from actcli.models.device import DTYPES, choose_device, choose_precision, use_exact_float32
         from actcli.registry import BACKBONES, METHODS, resolve
+        from actcli.video.cores import available_cores
 
-        device = choose_device(self.run.device)
+        if torch.get_num_threads() > (cores := available_cores()):
+            torch.set_num_threads(cores)  # a container may have fewer than the machine
+        spec, device = self._files_here(), choose_device(self.run.device)
         wanted = self.run.precision
         wanted = "fp32" if self.is_exact and wanted == "auto" else wanted
-        is_small = self.spec.weights_path.stat().st_size < _SMALL_BYTES
+        is_small = spec.weights_path.stat().st_size < _SMALL_BYTES
         precision = choose_precision(wanted, device, is_small=is_small)
         if device.type == "cuda" and precision == "fp32":
             use_exact_float32()
         backbone = resolve(BACKBONES, "open_clip")(
-            self.spec, digest=self.digest, dtype=DTYPES[precision], device=device
+            spec, digest=self.digest, dtype=DTYPES[precision], device=device
         )
         if self.path is None:
-            import torch
-
             kind = resolve(METHODS, self.kind)
             torch.manual_seed(self.run.seed)  # new weights are the same for the same seed
             method: Method = kind(backbone, method_config(kind, self.options))
@@ -96,3 +102,16 @@ class ModelPlan:
             raise UsageError(
                 error.message, hint="leave --set out: it asks for other weights"
             ) from error
+
+    def _files_here(self) -> BackboneSpec:
+        """Where the weights are on this machine, which may not be the one that made the plan."""
+        if self.spec.weights_path.exists():
+            return self.spec
+        found = pull_model(self.spec.name, hub_settings(), report=None, licences=())
+        digest = found.digest(Cache(None).file_digest(str(found.weights_path)).hex())
+        if digest != self.digest:
+            raise ModelError(
+                f"{self.spec.name}: its weights on {platform.node()} are others",
+                hint=f"actcli models pull {self.spec.name} on every machine",
+            )
+        return replace(found, preprocessing=self.spec.preprocessing)

@@ -51,6 +51,7 @@ class Classification:
             raise _no_labels()  # before a download
         self._pipeline = Pipeline(config, report=report, options=config.options)
         self._info = self._pipeline.info
+        self._is_told = False
         if self._info is not None and self._info.method == "clip-fsar":
             _refuse_without_supports(config.model, self._info)
         self.config = self._pipeline.config
@@ -120,6 +121,8 @@ class Classification:
         name = started.method.name
         about: dict[str, Any] = {"method": name, "model": self.model_name, "top": config.top}
         if config.windows.segments:
+            if config.explain:
+                log.warning("--explain: segments tell no similarity of frames, windows do")
             from actcli.tasks.segments import SegmentStream
 
             yield from SegmentStream(config.windows, scorer, **about).of(embedded)
@@ -127,8 +130,12 @@ class Classification:
         for video in embedded:
             if isinstance(video, Failure):
                 yield video
-            else:
-                yield predict(video, scorer, **about, explain=config.explain)
+                continue
+            found = predict(video, scorer, **about, explain=config.explain)
+            if config.explain and found.ranked[0].frame_similarity is None and not self._is_told:
+                self._is_told = True
+                log.warning("--explain: %s has no similarity of single frames", name)
+            yield found
 
     def _scorer(self, started: Started) -> Scorer:
         method = started.method

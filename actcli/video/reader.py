@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from actcli.config import LimitsConfig
 from actcli.errors import VideoError
+from actcli.paths import AllowedUri
 from actcli.video.source import Source, open_media
-from actcli.video.streams import check_pixels, choose_stream, prepare_stream
+from actcli.video.streams import check_pixels, choose_stream, format_name, prepare_stream
 from actcli.video.timeline import CORRUPT, DISCARD, KEY, NO_TIME, Packets
 
 Convert = Callable[[VideoFrame, Fraction], NDArray[np.uint8]]
@@ -40,6 +41,8 @@ class Reader:
     last_error: av.error.FFmpegError | None = None
     is_cut_off: bool = False
     """Reading ended in an error instead of the end of the file."""
+    far: str | None = None
+    """Where the container is, if that is another machine: its packets cost to be read."""
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """The stream's packets from the current position on; a read error is the end."""
@@ -87,7 +90,15 @@ class Reader:
         self.container.seek(pts, stream=self.stream, backward=True)
 
     def scan(self) -> Packets:
-        """Read every packet from the current position without decoding."""
+        """Read every packet from the current position without decoding.
+
+        Of a remote MP4 file the packets are listed by its index, and their bytes not fetched.
+        """
+        if self.far is not None and format_name(self.container) == "mov":
+            with open_media(self.far, self.limits, is_listing=True) as container:
+                stream = container.streams[self.stream.index]
+                assert isinstance(stream, VideoStream), "the same file again"
+                return Reader(container, stream, self.limits, self.deadline).scan()
         pts, dts, durations, flags = array("q"), array("q"), array("q"), bytearray()
         for packet in self.packets():
             pts.append(NO_TIME if packet.pts is None else packet.pts)
@@ -125,4 +136,5 @@ def open_video(source: Source, limits: LimitsConfig, deadline: float) -> Iterato
     with open_media(source, limits) as container:
         stream = choose_stream(container)
         prepare_stream(container, stream, limits)
-        yield Reader(container, stream, limits, deadline)
+        far = source if isinstance(source, AllowedUri) else None
+        yield Reader(container, stream, limits, deadline, far=far)

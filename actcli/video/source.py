@@ -9,18 +9,22 @@ pictures are.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 import av
 from av.container import InputContainer
 
 from actcli.config import LimitsConfig
 from actcli.errors import VideoError
+from actcli.paths import TarMember, check_uri, is_remote
+from actcli.remote.opening import open_remote
+from actcli.remote.ranges import RangeFile, lists_its_packets
+from actcli.tars import SUFFIX as TAR_SUFFIX
+from actcli.tars import find_member, open_member
 from actcli.video.sniff import explain_unopened
 from actcli.video.streams import decoder_limits
 
@@ -31,20 +35,28 @@ VIDEO_FORMATS: Final = (
 )
 # Audio formats hold no pictures to show; they are let in to be told apart from broken videos.
 AUDIO_FORMATS: Final = "mp3,wav,flac,aac"
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# Times and flags are those of the container's index; bytes that aren't there must not be parsed.
+_UNPARSED: Final = {"fflags": "+noparse"}
 _GENERATE_PTS: Final = 0x0001  # AVFMT_FLAG_GENPTS, which PyAV sets and ffmpeg does not
 
 
 @contextmanager
-def open_media(source: Source, limits: LimitsConfig) -> Iterator[InputContainer]:
+def open_media(
+    source: Source, limits: LimitsConfig, *, is_listing: bool = False
+) -> Iterator[InputContainer]:
     """A media file opened for reading, closed at the end whatever happens.
 
     source: a path, which may hold surrogate escapes, or a seekable file object, which stays open
+    is_listing: packets are only listed: those of a remote MP4 file come without being fetched, as
+        zeros of their length, with the times and flags that its index has
     Raises VideoError for whatever keeps it from being opened or read.
     """
-    with translated_errors(), _as_file(source) as file:
-        container = _open(file, limits)
+    with translated_errors(), _as_file(source, limits) as file:
+        is_hollow = is_listing and isinstance(file, RangeFile) and lists_its_packets(file)
+        container = _open(file, limits, _UNPARSED if is_hollow else {})
         with container:
+            if isinstance(file, RangeFile):
+                file.is_hollow = is_hollow
             # Made-up times would hide that a file has none.
             container.flags &= ~_GENERATE_PTS
             yield container
@@ -65,7 +77,7 @@ def translated_errors() -> Iterator[None]:
         raise VideoError("unreadable", f"cannot be read ({error.strerror or error})") from error
 
 
-def _open(file: BinaryIO, limits: LimitsConfig) -> InputContainer:
+def _open(file: BinaryIO, limits: LimitsConfig, more: dict[str, str]) -> InputContainer:
     file.seek(0)
     try:
         return av.open(
@@ -75,6 +87,7 @@ def _open(file: BinaryIO, limits: LimitsConfig) -> InputContainer:
                 "protocol_whitelist": "nothing",
                 "format_whitelist": f"{VIDEO_FORMATS},{AUDIO_FORMATS}",
                 **decoder_limits(limits),
+                **more,
             },
             metadata_errors="replace",
         )
@@ -85,9 +98,17 @@ def _open(file: BinaryIO, limits: LimitsConfig) -> InputContainer:
 
 
 @contextmanager
-def _as_file(source: Source) -> Iterator[BinaryIO]:
+def _as_file(source: Source, limits: LimitsConfig) -> Iterator[BinaryIO]:
     if not isinstance(source, str | Path):
         yield source
+        return
+    if isinstance(member := _member(source), TarMember):
+        with open_member(member, limits.timeout_s) as part:
+            yield cast("BinaryIO", part)
+        return
+    if isinstance(source, str) and is_remote(source) and not os.path.exists(source):
+        with open_remote(source, limits.timeout_s) as remote:
+            yield cast("BinaryIO", remote)
         return
     check_regular(source)
     # Unbuffered: FFmpeg asks for large blocks itself.
@@ -97,20 +118,28 @@ def _as_file(source: Source) -> Iterator[BinaryIO]:
         yield file
 
 
+def _member(source: str | Path) -> TarMember | None:
+    if isinstance(source, TarMember):
+        return source
+    return find_member(str(source)) if TAR_SUFFIX + os.sep in str(source) else None
+
+
 def check_regular(path: str | Path) -> None:
     """Raise VideoError unless `path` is a regular file with bytes in it, without opening it.
 
-    Opening is not harmless: it waits for a writer on a pipe and may act on a device.
+    Opening is not harmless: it waits for a writer on a pipe and may act on a device. Of a URI only
+    whether it may be read is checked, without asking its server.
     """
+    if (member := _member(path)) is not None:
+        if member.problem is not None:
+            raise VideoError(*member.problem)
+        return
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        if _SCHEME.match(str(path)):
-            raise VideoError(
-                "remote",
-                "remote videos are not read by this version",
-                hint="download it first, and give that file",
-            ) from error
+        if isinstance(path, str) and is_remote(path):
+            check_uri(path)
+            return
         raise VideoError("not_found", "no such file") from error
     except ValueError as error:
         raise VideoError("not_found", f"no such file ({error})") from error

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import tarfile
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from actcli.data.inputs import count_known, expand_inputs, is_remote, read_list
 from actcli.errors import InputError, ManifestError, UsageError
+from actcli.paths import AllowedUri
 from actcli.types import VideoRef
 
 NAMES = st.binary(min_size=1, max_size=12).filter(
@@ -169,3 +171,49 @@ def test_local_names_are_not_taken_for_uris(path):
 def test_names_that_the_system_cannot_encode_are_left_to_the_reader():
     assert paths(from_stdin(b'{"path": "a\\ud800.mp4"}')) == ["a\ud800.mp4"]
     assert paths(from_stdin(b'{"path": "a\\u0000.mp4"}')) == ["a\0.mp4"]
+
+
+def test_a_typed_uri_is_allowed_and_one_of_stdin_is_not():
+    (typed,) = expand_inputs(["s3://b/a.mp4"])
+    listed, trimmed = from_stdin(b's3://b/a.mp4\n{"path": "s3://b/a.mp4", "end": 1}\n')
+    assert [type(ref.path) for ref in (typed, listed, trimmed)] == [AllowedUri, str, str]
+    allowed = from_stdin(b's3://b/a.mp4\n{"path": "s3://b/a.mp4", "end": 1}\n', allow_remote=True)
+    assert [type(ref.path) for ref in allowed] == [AllowedUri, AllowedUri]
+
+
+def test_secrets_of_a_uri_are_in_no_record():
+    uri = "https://x/a.mp4?X-Amz-Signature=abc"
+    (typed,) = expand_inputs([uri])
+    line = json.dumps({"path": uri, "end": 1}).encode()
+    refs = [typed, *from_stdin(line), *from_stdin(line, allow_remote=True)]
+    assert {ref.id for ref in refs} == {"https://x/a.mp4?X-Amz-Signature=***"}
+    assert {ref.path for ref in refs} == {uri}
+
+
+def write_tar(path, *names):
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = 3
+            archive.addfile(info, io.BytesIO(b"abc"))
+
+
+def test_an_archive_is_the_videos_in_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tar("x.tar", "a.mp4", "a.json", "sub/b.webm", "._a.mp4")
+    assert [ref.id for ref in expand_inputs(["x.tar"])] == ["x.tar/a.mp4", "x.tar/sub/b.webm"]
+    assert [ref.id for ref in expand_inputs(["x.tar"], glob="*.webm")] == ["x.tar/sub/b.webm"]
+    assert [ref.id for ref in from_stdin(b"x.tar\n")] == ["x.tar/a.mp4", "x.tar/sub/b.webm"]
+
+
+def test_a_range_of_archives_is_each_of_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in (8, 9, 10):
+        write_tar(f"c-{number:03}.tar", "a.mp4")
+    found = [ref.id for ref in expand_inputs(["c-{008..010}.tar"])]
+    assert found == ["c-008.tar/a.mp4", "c-009.tar/a.mp4", "c-010.tar/a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["c-{3..1}.tar", "c-{a..b}.tar", "c-{0..9999999}.tar", "c-{}.tar"])
+def test_what_is_no_range_is_a_name(name):
+    assert paths(expand_inputs([name])) == [name]

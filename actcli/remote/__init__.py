@@ -1,0 +1,1 @@
+"""Bytes of videos that are elsewhere: web servers, object stores, and only the ranges needed."""
