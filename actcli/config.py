@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from actcli.errors import UsageError, did_you_mean, flag_of
 
-_PARTS = ("sampling", "limits", "run", "train", "windows")
+_PARTS = ("sampling", "limits", "run", "train", "windows", "decisions")
 DEFAULT_TEMPLATE = "a video of {}"
 
 T = TypeVar("T", bound="TaskConfig")
@@ -87,6 +87,43 @@ class WindowConfig(Config):
         return self.window_stride_s or self.window_s or float("inf")
 
 
+class DecisionConfig(Config):
+    """What is made of scores: none of the labels, several of them, calibrated ones."""
+
+    reject: bool = False
+    """Say where a video shows none of the labels."""
+    reject_rule: Literal["bank", "energy", "cosine", "softmax"] | None = None
+    """See `actcli.models.rejection`; None is the calibration's, else the bank, or the softmax for
+    classes made of examples."""
+    reject_threshold: float | None = None
+    """Confidence below which a video shows none of the labels; None is the calibration's, or that
+    of a few-shot file's examples, else 0.5."""
+    target_false_accept: float | None = Field(None, ge=0, lt=1)
+    """Share of videos of none of the labels that may pass for one, by the calibration."""
+    multi_label: bool = False
+    """Judge each label on its own, so that several may hold, or none."""
+    label_threshold: float | None = Field(None, ge=0, le=1)
+    """Score from which a label holds; None is the calibration's for each label, else 0.5."""
+    calibration: str | None = None
+    """A file of `actcli calibrate`; "none" leaves out what a checkpoint carries."""
+    frame_weights: bool = False
+    """Let frames count the more, the better they fit a label."""
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.reject and self.multi_label:
+            raise ValueError("--reject: --multi-label tells none of these by an empty list already")
+        for name in ("reject_rule", "target_false_accept", "reject_threshold"):
+            if getattr(self, name) is not None and not self.reject:
+                flag = "--threshold" if name == "reject_threshold" else flag_of(name)
+                raise ValueError(f"{flag}: is for --reject")
+        if self.label_threshold is not None and not self.multi_label:
+            raise ValueError("--threshold: is for --multi-label")
+        if self.reject_threshold is not None and self.target_false_accept is not None:
+            raise ValueError("--threshold and --target-false-accept: give one of them")
+        return self
+
+
 class LimitsConfig(Config):
     """What a single video may cost before it is refused."""
 
@@ -150,8 +187,17 @@ class ClassifyConfig(TaskConfig):
 
     top: int = Field(5, ge=1)
     windows: WindowConfig = WindowConfig()
+    decisions: DecisionConfig = DecisionConfig()
     explain: bool = False
     """Tell the similarity of each frame alone to the best labels."""
+
+    @model_validator(mode="after")
+    def _segments_have_a_threshold_of_their_own(self) -> Self:
+        if self.windows.segments and self.decisions.reject:
+            raise ValueError(
+                "--reject: segments have --threshold, below which time is left without a label"
+            )
+        return self
 
 
 class FewShotConfig(ClassifyConfig):
@@ -161,6 +207,14 @@ class FewShotConfig(ClassifyConfig):
     """How frames are compared; None is the method's own choice."""
     text_weight: float | Literal["auto"] | None = None
     """Share of the words in the scores, in [0, 1]; None is the method's own choice."""
+
+    @model_validator(mode="after")
+    def _decisions_are_for_classify(self) -> Self:
+        if self.decisions != DecisionConfig():
+            raise ValueError(
+                "decisions: are for classify (fewshot --save FILE, then classify --model FILE)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _text_weight_is_a_share(self) -> Self:

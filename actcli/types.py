@@ -199,6 +199,12 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     part: Part | None = None
     """Where in its video a window or segment lies; None is the whole of `ref`."""
+    abstained: bool | None = None
+    """Whether it shows none of the labels, the best of which is a guess then; None: not asked."""
+    confidence: float | None = None
+    """How sure the rule of `--reject` is that it shows one of the labels."""
+    present: tuple[str, ...] | None = None
+    """The labels that hold, best first, where several may; None: not asked."""
 
     @property
     def label(self) -> str:

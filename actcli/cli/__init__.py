@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from actcli.cli import (
     cache,
+    calibrate,
     classify,
     data,
     demo,
@@ -27,7 +28,9 @@ from actcli.cli import (
     evaluate,
     fewshot,
     finetune,
+    labels,
     models,
+    sort,
 )
 from actcli.errors import ActcliError, ResourceError
 
@@ -123,7 +126,7 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(["\b\n" + inspect.cleandoc(examples), *texts])
 
 
-for _command in (classify, fewshot, finetune, evaluate, embed, demo, doctor):
+for _command in (classify, fewshot, finetune, evaluate, embed, calibrate, sort, demo, doctor):
     _own_name = _command.__name__.rpartition(".")[2]
     app.command(
         "eval" if _command is evaluate else _own_name,  # which is a built-in of Python
@@ -133,7 +136,7 @@ for _command in (classify, fewshot, finetune, evaluate, embed, demo, doctor):
     )(_command.command)
 
 
-for _group in (models, data, cache):
+for _group in (models, data, labels, cache):
     _group_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", epilog=EXIT_CODES)
     for _name, _subcommand in _group.SUBCOMMANDS.items():
         _group_app.command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actcli.cli import machines, reporting, streams, tables
+from actcli.cli import decisions, machines, reporting, streams, tables
 from actcli.cli import options as opt
 from actcli.cli import windows as cut
 from actcli.errors import UsageError
@@ -74,6 +74,12 @@ def command(
     min_length: cut.MinLength = 0.0,
     shots: cut.Shots = False,
     explain: cut.Explain = False,
+    reject: decisions.Reject = False,
+    reject_rule: decisions.RejectRule = None,
+    target_false_accept: decisions.TargetFalseAccept = None,
+    multi_label: decisions.MultiLabel = False,
+    calibration: decisions.Calibration = None,
+    frame_weights: decisions.FrameWeights = False,
     max_pixels: opt.MaxPixels = 8192 * 8192,
     max_duration: opt.MaxDuration = 24 * 3600.0,
     timeout: opt.Timeout = 120.0,
@@ -101,15 +107,17 @@ def command(
         actcli classify --embeddings clips.parquet -L other-labels.txt -o preds.jsonl
         actcli classify match.mp4 -L moves.txt --window 4 --stride 1 --segments -o match.srt
 
-    `score` is a softmax over the labels you give, not a calibrated probability: one of them always
-    wins. Labels that only time order tells apart (sit down / stand up) come out at chance.
+    `score` is a softmax over the labels you give: one of them always wins, unless you ask for
+    --reject or --multi-label, and it is a probability only with a calibration (actcli calibrate).
+    Labels that only time order tells apart (sit down / stand up) come out at chance.
     """  # fmt: skip
     flags = dict(ctx.params)
     if not flags["videos"] and not lists and not stdin_video and not embeddings:
         raise UsageError("VIDEO: missing", hint='actcli classify clip.mp4 --labels "run,jump"')
     streams.refuse_both(ctx, flags, "labels", "labels_file")
     streams.check_streams(ctx, flags)
-    streams.refuse_same_file(flags, reads=("labels_file", "embeddings"), writes=("report",))
+    reads = ("labels_file", "embeddings", "calibration")
+    streams.refuse_same_file(flags, reads=reads, writes=("report",))
     reporting.check_report(report)
     console = opt.start_messages(quiet=bool(flags["quiet"]), verbose=bool(flags["verbose"]))
     from actcli.cli.session import Session
@@ -157,6 +165,7 @@ def _config(ctx: typer.Context, flags: dict[str, Any], rows: TableRows | None) -
     from actcli.config import ClassifyConfig, with_options
 
     options = opt.task_options(ctx, flags) | {"top": flags["top"]}
+    options = decisions.with_decisions(flags, options)
     if rows is not None:
         options = tables.window_options(rows.table.info, options)
     return with_options(ClassifyConfig(), options)

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from actcli.cli.counts import Counts
+from actcli.cli.decisions import extra_columns
 from actcli.config import ClassifyConfig
 from actcli.data.inputs import count_known, expand_inputs
 from actcli.data.labels import LabelSet
@@ -172,7 +173,8 @@ class Session:
     def _done(self, shape: Format, task: Task) -> Done | None:
         if not self.flags["skip_done"]:
             return None
-        done = load_done(self.flags["output"], shape, task.run(), top=self._top(task))
+        top, extra = self._top(task), extra_columns(self.config.decisions)
+        done = load_done(self.flags["output"], shape, task.run(), top=top, extra=extra)
         self.counts.failed_before = done.num_failed
         return done
 
@@ -195,14 +197,15 @@ class Session:
 
     def _writer(self, shape: Format, task: Task, stack: ExitStack) -> ResultWriter:
         top, path = self._top(task), self.flags["output"]
+        shown: dict[str, Any] = {"top": top, "extra": extra_columns(self.config.decisions)}
         if path is not None:
             append, run = self.flags["skip_done"], self._record(task)
-            writer = open_writer(shape, path=path, top=top, append=append, run=run)
+            writer = open_writer(shape, path=path, append=append, run=run, **shown)
         elif shape == "table":
             kind = WindowTableWriter if self._has_windows else TableWriter
             writer = kind(console_for_rows(self.console), top=top)
         else:
-            writer = open_writer(shape, stream=sys.stdout, top=top)
+            writer = open_writer(shape, stream=sys.stdout, **shown)
         stack.callback(writer.close)
         return writer
 

@@ -117,24 +117,12 @@ class LabelSet:
     @classmethod
     def from_file(cls, path: str | Path) -> LabelSet:
         """Labels from a text file; see this module's docstring for the format."""
-        try:
-            with open(path, "rb") as file:
-                content = file.read(_MAX_BYTES + 1)
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot read the label file ({error.strerror})",
-                hint="--labels-file FILE takes a text file with one label a line",
-            ) from error
-        if len(content) > _MAX_BYTES:
-            raise UsageError(f"{path}: too large for a label file (got more than 64 MB)")
-        return cls.from_lines(_lines(_decode(content, str(path))), source=str(path))
+        return cls.from_lines(_file_lines(path), source=str(path))
 
     @classmethod
     def from_stream(cls, stream: TextIO | BinaryIO, *, source: str = "stdin") -> LabelSet:
         """Labels from an open stream, read to its end; the format is that of a file."""
-        content = getattr(stream, "buffer", stream).read()
-        text = content if isinstance(content, str) else _decode(content, source)
-        return cls.from_lines(_lines(text), source=source)
+        return cls.from_lines(_stream_lines(stream, source), source=source)
 
     @classmethod
     def from_lines(cls, lines: Iterable[str], *, source: str = "labels") -> LabelSet:
@@ -156,28 +144,30 @@ class LabelSet:
     @classmethod
     def bundled(cls, name: str) -> LabelSet:
         """A list that comes with actcli, such as "kinetics400"; case and hyphens don't matter."""
-        known = {match_key(list_name): list_name for list_name in bundled_lists()}
-        if match_key(name) not in known:
-            raise _unknown_list(name)
-        found = known[match_key(name)]
-        text = (_lists() / f"{found}.txt").read_text(encoding="utf-8")
-        return cls.from_lines(_lines(text), source=found)
+        lines, found = _bundled_lines(name)
+        return cls.from_lines(lines, source=found)
 
     @classmethod
     def open(cls, name: str, *, stdin: TextIO | BinaryIO | None = None) -> LabelSet:
         """What `--labels-file` names: `-` for stdin, else a file, else a bundled list."""
-        if name == "-":
-            if stdin is None:
-                raise UsageError(
-                    "--labels-file -: stdin is taken by the list of videos",
-                    hint="--labels-file FILE",
-                )
-            return cls.from_stream(stdin)
-        if os.path.isfile(name) or _looks_like_path(name):
-            if not os.path.exists(name):
-                raise _unknown_list(name)
-            return cls.from_file(name)
-        return cls.bundled(name)
+        lines, source = label_lines(name, stdin=stdin)
+        return cls.from_lines(lines, source=source)
+
+
+def label_lines(name: str, *, stdin: TextIO | BinaryIO | None = None) -> tuple[Iterable[str], str]:
+    """The lines of what `--labels-file` names, as they are, and what to call it in messages."""
+    if name == "-":
+        if stdin is None:
+            raise UsageError(
+                "--labels-file -: stdin is taken by the list of videos",
+                hint="--labels-file FILE",
+            )
+        return _stream_lines(stdin, "stdin"), "stdin"
+    if os.path.isfile(name) or _looks_like_path(name):
+        if not os.path.exists(name):
+            raise _unknown_list(name)
+        return _file_lines(name), name
+    return _bundled_lines(name)
 
 
 @dataclass(slots=True)
@@ -197,6 +187,33 @@ def bundled_lists() -> tuple[str, ...]:
     """Names of the label lists that come with actcli."""
     files = (entry.name for entry in _lists().iterdir())
     return tuple(sorted(name.removesuffix(".txt") for name in files if name.endswith(".txt")))
+
+
+def _bundled_lines(name: str) -> tuple[Iterable[str], str]:
+    known = {match_key(list_name): list_name for list_name in bundled_lists()}
+    if match_key(name) not in known:
+        raise _unknown_list(name)
+    found = known[match_key(name)]
+    return _lines((_lists() / f"{found}.txt").read_text(encoding="utf-8")), found
+
+
+def _file_lines(path: str | Path) -> Iterable[str]:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot read the label file ({error.strerror})",
+            hint="--labels-file FILE takes a text file with one label a line",
+        ) from error
+    if len(content) > _MAX_BYTES:
+        raise UsageError(f"{path}: too large for a label file (got more than 64 MB)")
+    return _lines(_decode(content, str(path)))
+
+
+def _stream_lines(stream: TextIO | BinaryIO, source: str) -> Iterable[str]:
+    content = getattr(stream, "buffer", stream).read()
+    return _lines(content if isinstance(content, str) else _decode(content, source))
 
 
 def _lists() -> resources.abc.Traversable:

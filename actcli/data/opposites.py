@@ -1,15 +1,19 @@
-"""Finds pairs of labels that only the order of frames tells apart.
+"""Finds pairs of labels that only the order of frames, or a single word of state, tells apart.
 
 Averaging over frames forgets their order, so "left to right" and "right to left" get the same
-score. Two labels are such a pair if one becomes the other by swapping opposite words.
+score. Two labels are such a pair if one becomes the other by swapping opposite words. "Full" and
+"empty" are states: one frame may show them, but they are one word among many for a text tower.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from actcli.wording import clean_label
+
+_Swaps: TypeAlias = "dict[tuple[str, ...], list[tuple[str, ...]]]"
 
 _MAX_SWAPS = 6
 """Opposites looked at in one label: 2^6 variants are tried at most."""
@@ -39,6 +43,15 @@ kneel/get, bend/stand, pick/put, pick/set, take/put, lift/put, lift/set, raise/p
 climb/jump
 """
 
+_STATES = """
+full/empty, clean/dirty, wet/dry, hot/cold, lit/unlit, lit/dark, intact/broken, whole/broken,
+with/without, awake/asleep, alive/dead, fast/slow, fast/slowly, quickly/slowly, hard/soft,
+heavy/light, loud/quiet, safe/unsafe, correct/incorrect, correctly/incorrectly, right/wrong,
+successful/unsuccessful, success/failure, succeed/fail, normal/abnormal, good/bad, new/worn,
+moving/still, moving/stationary, running/idle, tight/loose, present/absent, visible/hidden,
+one/two, single/double, first/last, before/after, straight/bent, sharp/blunt
+"""
+
 _SAME_WORD = {
     "lying": "lie",
     "laying": "lie",
@@ -55,20 +68,28 @@ _POSE_STEMS = frozenset({"thumb", "palm", "fac", "upsid", "hand"})
 
 def order_pairs(labels: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs of labels that frame averaging can't tell apart, each once, in label order."""
-    names = list(labels)
+    return _pairs(list(labels), ((_STRONG, True), (_WEAK, False)))
+
+
+def state_pairs(labels: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of labels that differ in a word of state, manner or number, each once, in order."""
+    return _pairs(list(labels), ((_STATE, True),))
+
+
+def _pairs(names: list[str], tables: tuple[tuple[_Swaps, bool], ...]) -> list[tuple[str, str]]:
     by_words: dict[tuple[str, ...], int] = {}
     for index, name in enumerate(names):
-        by_words.setdefault(_stems(name), index)
+        by_words.setdefault(word_stems(name), index)
     found = set()
     for words, index in by_words.items():
-        for variant in _swapped(words):
+        for variant in _swapped(words, tables):
             other = by_words.get(variant)
             if other is not None and other != index:
                 found.add((min(index, other), max(index, other)))
     return [(names[a], names[b]) for a, b in sorted(found)]
 
 
-def _stems(text: str) -> tuple[str, ...]:
+def word_stems(text: str) -> tuple[str, ...]:
     """The words without their endings, so that "closing" meets "close" and "closed"."""
     text = re.sub(r"\b(counter|anti)[- ]clockwise\b", "counterclockwise", clean_label(text).lower())
     return tuple(_stem(word) for word in re.findall(r"\w+", text))
@@ -87,11 +108,11 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("e") else word
 
 
-def _parse(table: str) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
+def _parse(table: str) -> _Swaps:
     """Both directions of a table "a/b, c d/e": stems of a phrase -> stems of its opposites."""
-    swaps: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    swaps: _Swaps = {}
     for pair in table.replace("\n", " ").split(","):
-        left, right = (_stems(side) for side in pair.split("/"))
+        left, right = (word_stems(side) for side in pair.split("/"))
         swaps.setdefault(left, []).append(right)
         swaps.setdefault(right, []).append(left)
     return swaps
@@ -99,10 +120,16 @@ def _parse(table: str) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
 
 _STRONG = _parse(_OPPOSITES)
 _WEAK = _parse(_COMPANIONS)
+_STATE = _parse(_STATES)
 
 
-def _swapped(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Every way to swap opposites in `words`, with at least one that makes a pair by itself."""
+def _swapped(
+    words: tuple[str, ...], tables: tuple[tuple[_Swaps, bool], ...]
+) -> Iterator[tuple[str, ...]]:
+    """Every way to swap opposites in `words`, with at least one that makes a pair by itself.
+
+    tables: opposites, and whether one of them makes a pair by itself
+    """
     # (words done, next position, swaps so far, one of them is strong)
     pending: list[tuple[tuple[str, ...], int, int, bool]] = [((), 0, 0, False)]
     while pending:
@@ -118,7 +145,7 @@ def _swapped(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             phrase = words[i : i + length]
             if len(phrase) < length or not _is_movement(words, i, length):
                 continue
-            for table, is_strong in ((_STRONG, True), (_WEAK, False)):
+            for table, is_strong in tables:
                 for opposite in table.get(phrase, ()):
                     pending.append(((*done, *opposite), i + length, swaps + 1, strong or is_strong))
 

@@ -87,6 +87,17 @@ def estimate(
     )
 
 
+@torch.inference_mode()
+def surenesses(method: Method, support: Support, text: Text) -> Tensor:
+    """How sure each clip's best label is where prototypes are made without the clip: [S'].
+
+    Clips that show the same as another are tried without it too, those alone in their class not.
+    """
+    twins = find_twins(support.values)
+    left_out = _LeftOut(method, support, text, _groups(len(support.values), twins))
+    return left_out.scores(method).amax(-1) if len(left_out.tried) else torch.zeros(0)
+
+
 class _LeftOut:
     """The support with prototypes that each clip had no part in."""
 

@@ -64,6 +64,18 @@ def simple_tokens(tokenizer: Any, prompts: Sequence[str], context_length: int) -
     return Tokens(ids, tuple(cut))
 
 
+def cut_by_length(prompts: Sequence[str], context_length: int) -> tuple[CutPrompt, ...]:
+    """Which prompts are longer than a model with open_clip's own tokenizer reads; no model needed.
+
+    context_length: tokens, start and end token included
+    """
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return simple_tokens(
+        SimpleTokenizer(context_length=context_length), prompts, context_length
+    ).cut
+
+
 def hugging_face_tokens(tokenizer: Any, prompts: Sequence[str], context_length: int) -> Tokens:
     """Tokens of open_clip's wrapper around a Hugging Face tokenizer."""
     if not prompts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from actcli.render.records import to_record
 from actcli.types import Failure, Prediction
@@ -23,13 +23,23 @@ _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escape: char for char, escape in _ESCAPES.items()}
 
 
-def columns(top: int) -> list[str]:
-    """Names of the columns for the `top` best labels of each video."""
+REJECT_COLUMNS: Final = ("abstained", "confidence")
+SEVERAL_COLUMNS: Final = ("labels",)
+_SEPARATOR: Final = ";"
+"""Between the labels of a cell; one that a label holds itself is doubled."""
+
+
+def columns(top: int, extra: Sequence[str] = ()) -> list[str]:
+    """Names of the columns for the `top` best labels of each video.
+
+    extra: REJECT_COLUMNS or SEVERAL_COLUMNS, at the end, where the run asked for what they hold
+    """
     further = [f"{name}_{rank}" for rank in range(2, top + 1) for name in ("label", "score")]
-    return ["input", "ok", "start", "end", "label", "score", *further, "error_kind", "error"]
+    ends = ("error_kind", "error", *extra)
+    return ["input", "ok", "start", "end", "label", "score", *further, *ends]
 
 
-def to_cells(result: Prediction | Failure, top: int) -> list[str]:
+def to_cells(result: Prediction | Failure, top: int, extra: Sequence[str] = ()) -> list[str]:
     """The cells of one result, in the order of `columns`."""
     record = to_record(result)
     scored = [
@@ -38,7 +48,8 @@ def to_cells(result: Prediction | Failure, top: int) -> list[str]:
     scored += [None] * (2 * top - len(scored))
     error = record.get("error", {})
     head = [record["input"], record["ok"], record["start"], record["end"]]
-    return [_text(cell) for cell in (*head, *scored, error.get("kind"), error.get("message"))]
+    ends = (error.get("kind"), error.get("message"), *(record.get(name) for name in extra))
+    return [_text(cell) for cell in (*head, *scored, *ends)]
 
 
 def _text(cell: Any) -> str:
@@ -46,6 +57,8 @@ def _text(cell: Any) -> str:
         return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
+    if isinstance(cell, list):
+        return _SEPARATOR.join(str(one).replace(_SEPARATOR, 2 * _SEPARATOR) for one in cell)
     return _decimal(cell) if isinstance(cell, float) else str(cell)
 
 

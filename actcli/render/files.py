@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Protocol, TextIO, cast, get_args
@@ -99,17 +99,19 @@ class JsonWriter:
 
 
 class RowWriter:
-    """CSV or TSV with a header line: flat columns for the `top` best labels."""
+    """CSV or TSV with a header line: flat columns for the `top` best labels, and `extra` ones."""
 
-    def __init__(self, sink: Sink, dialect: Dialect, *, top: int) -> None:
+    def __init__(
+        self, sink: Sink, dialect: Dialect, *, top: int, extra: Sequence[str] = ()
+    ) -> None:
         self._sink = sink
         self._dialect = dialect
-        self._top = top
+        self._top, self._extra = top, extra
 
     def write(self, result: Prediction | Failure) -> None:
         """Write one result and flush it."""
         self._write_header()
-        self._sink.write(format_row(to_cells(result, self._top), self._dialect))
+        self._sink.write(format_row(to_cells(result, self._top, self._extra), self._dialect))
 
     def finish(self, run: Mapping[str, Any] | None = None) -> None:
         """Leave the header line if there was no result."""
@@ -121,7 +123,7 @@ class RowWriter:
 
     def _write_header(self) -> None:
         if self._sink.is_empty:
-            self._sink.write(format_row(columns(self._top), self._dialect))
+            self._sink.write(format_row(columns(self._top, self._extra), self._dialect))
 
 
 def open_writer(
@@ -130,6 +132,7 @@ def open_writer(
     path: str | Path | None = None,
     stream: TextIO | BinaryIO | None = None,
     top: int = 5,
+    extra: Sequence[str] = (),
     append: bool = False,
     run: Mapping[str, Any] | None = None,
 ) -> ResultWriter:
@@ -137,7 +140,7 @@ def open_writer(
 
     Formats of one file a video take a folder as `path`; see `actcli.render.exports`.
 
-    top: labels for each video, for the columns of CSV and TSV
+    top, extra: for the columns of CSV and TSV, see `actcli.render.cells.columns`
     append: continue a file of an earlier run; see `actcli.render.resume`
     run: record of the run, written beside `path` once the results of an earlier run are gone, and
         not before: a sidecar must never vouch for results of other conditions
@@ -162,7 +165,7 @@ def open_writer(
         return JsonlWriter(sink)
     if format == "json":
         return JsonWriter(sink)
-    return RowWriter(sink, cast("Dialect", format), top=top)
+    return RowWriter(sink, cast("Dialect", format), top=top, extra=extra)
 
 
 def choose_format(

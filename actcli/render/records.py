@@ -27,7 +27,7 @@ def to_record(result: Prediction | Failure) -> dict[str, Any]:
 
 def _ok_record(result: Prediction) -> dict[str, Any]:
     start_s, end_s = span(result)
-    return {
+    record = {
         "schema": PREDICTION_SCHEMA,
         "input": result.ref.id,
         "ok": True,
@@ -43,7 +43,18 @@ def _ok_record(result: Prediction) -> dict[str, Any]:
         "frames_s": [rounded(time_s) for time_s in result.frames_s],
         "cached": result.cached,
         "warnings": list(result.warnings),
-    } | _part(result.part)
+    }
+    return record | _part(result.part) | _decided(result)
+
+
+def _decided(result: Prediction) -> dict[str, Any]:
+    """What `--reject` and `--multi-label` say; `label` stays the best guess all the same."""
+    found: dict[str, Any] = {}
+    if result.abstained is not None:
+        found |= {"abstained": result.abstained, "confidence": rounded(result.confidence)}
+    if result.present is not None:
+        found["labels"] = list(result.present)
+    return found
 
 
 def _scored(scored: ScoredLabel) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,8 +55,12 @@ class Done:
         return False
 
 
-def load_done(path: str | Path, format: Format, run: Run, *, top: int = 5) -> Done:
+def load_done(
+    path: str | Path, format: Format, run: Run, *, top: int = 5, extra: Sequence[str] = ()
+) -> Done:
     """Read the results in `path` and cut off a torn last line, so that it can be appended to.
+
+    top, extra: as for `actcli.render.cells.columns`
 
     A file that doesn't exist is as good as an empty one. Raises UsageError if the file was made
     under conditions that score differently, or with other columns; ManifestError for a line
@@ -74,7 +78,7 @@ def load_done(path: str | Path, format: Format, run: Run, *, top: int = 5) -> Do
         raise UsageError(f"--skip-done: {path} is not a regular file", hint="-o preds.jsonl")
     try:
         with open(path, "rb") as file:
-            end = _read(file, format, str(path), top, done)
+            end = _read(file, format, str(path), columns(top, extra), done)
             size = file.seek(0, io.SEEK_END)
     except OSError as error:
         raise InputError(f"{path}: cannot read the results ({error.strerror})") from error
@@ -87,31 +91,31 @@ def load_done(path: str | Path, format: Format, run: Run, *, top: int = 5) -> Do
     return done
 
 
-def _read(file: BinaryIO, format: Format, name: str, top: int, done: Done) -> int:
+def _read(file: BinaryIO, format: Format, name: str, header: list[str], done: Done) -> int:
     """Note every result in `file`; returns the offset where its last whole line ends."""
     end = 0
     torn: bytes | None = None
     for number, line in enumerate(_lines(file, is_quoted=format == "csv"), start=1):
         if torn is not None:
-            raise _not_ours(name, number - 1, format, top)
+            raise _not_ours(name, number - 1, format, header)
         try:
             if not line.endswith(b"\n"):
                 raise ValueError("no end of line")
-            _note(line.rstrip(b"\r\n"), format, number, top, done)
+            _note(line.rstrip(b"\r\n"), format, number, header, done)
             end += len(line)
         except (ValueError, KeyError, TypeError, csv.Error):
             torn = line
-    if torn is not None and not _may_be_torn(torn, end, format, top):
-        raise _not_ours(name, number, format, top)
+    if torn is not None and not _may_be_torn(torn, end, format, header):
+        raise _not_ours(name, number, format, header)
     return end
 
 
-def _may_be_torn(line: bytes, end: int, format: Format, top: int) -> bool:
+def _may_be_torn(line: bytes, end: int, format: Format, header: list[str]) -> bool:
     """True if the last line may be the rest of a record of ours: we must not cut other files."""
     if end > 0:
         return len(line) <= _MAX_TORN_BYTES
     if format in ("csv", "tsv"):
-        return format_row(columns(top), format).encode().startswith(line)
+        return format_row(header, format).encode().startswith(line)
     first = f'{{"schema":"{PREDICTION_SCHEMA}"'.encode()
     return first.startswith(line) or line.startswith(first)
 
@@ -131,7 +135,7 @@ def _lines(file: BinaryIO, *, is_quoted: bool) -> Iterator[bytes]:
         yield b"".join(parts).rstrip(b"\r\n")
 
 
-def _note(line: bytes, format: Format, number: int, top: int, done: Done) -> None:
+def _note(line: bytes, format: Format, number: int, header: list[str], done: Done) -> None:
     """Add the result that stands in `line`; ValueError and the like if there is none."""
     if format == "jsonl":
         record = json.loads(line)
@@ -145,12 +149,11 @@ def _note(line: bytes, format: Format, number: int, top: int, done: Done) -> Non
         cells = [unguard(cell) for cell in row]
     else:
         cells = [unescape(cell) for cell in text.split("\t")]
-    names = columns(top)
     if number == 1:
-        if cells != names:
+        if cells != header:
             raise ValueError("another header")
         return
-    row_by_name = dict(zip(names, cells, strict=True))
+    row_by_name = dict(zip(header, cells, strict=True))
     done.add(
         row_by_name["input"],
         {"true": True, "false": False}[row_by_name["ok"]],
@@ -163,11 +166,21 @@ def _seconds(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
-def _not_ours(name: str, number: int, format: Format, top: int) -> ActcliError:
+def _not_ours(name: str, number: int, format: Format, header: list[str]) -> ActcliError:
     hint = "choose another -o FILE, or run without --skip-done to start over"
     if number == 1 and format != "jsonl":
-        return UsageError(f"{name}: the columns are not those of --top {top}", hint=hint)
+        top = sum(column.startswith("score") for column in header)
+        return UsageError(
+            f"{name}: the columns are not those of --top {top}{_asked(header)}", hint=hint
+        )
     return ManifestError(f"{name}: record {number} is not a result of ours", hint=hint)
+
+
+def _asked(header: list[str]) -> str:
+    """The flags that columns beyond the usual ones stand for."""
+    if "abstained" in header:
+        return " with --reject"
+    return " with --multi-label" if "labels" in header else ""
 
 
 def _check_same_run(path: str | Path, run: Run) -> None:

@@ -70,7 +70,8 @@ class TableWriter:
             return
         layout = self._layout
         row = Text(_pad(name, layout.input) + _GAP)
-        row.append(_pad(self._cut(result.label, layout.label), layout.label), style="bold")
+        style = "dim" if result.abstained or result.present == () else "bold"
+        row.append(_pad(self._cut(shown_label(result), layout.label), layout.label), style=style)
         row.append(_GAP)
         if layout.bar:
             row.append(self._bar(result.score), style="green").append(_GAP)
@@ -143,6 +144,13 @@ class TableWriter:
                 break
             text = longer
         return text
+
+
+def shown_label(result: Prediction) -> str:
+    """The label of a row: none where the run says so, with the best guess; or all that hold."""
+    if result.present is not None:
+        return ", ".join(result.present) or f"none ({result.label}?)"
+    return f"none ({result.label}?)" if result.abstained else result.label
 
 
 def percent(score: float) -> str:

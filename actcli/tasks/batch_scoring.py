@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from actcli.tables.rows import Batch
 from actcli.tasks.scoring import Scorer
@@ -34,10 +34,12 @@ class RowScorer:
             if place in batch.failures:
                 yield batch.failures[place]
             else:
-                yield self._prediction(batch, place, next(ranked))
+                yield self._prediction(batch, place, *next(ranked))
 
-    def _ranked(self, batch: Batch, places: list[int]) -> Iterator[tuple[ScoredLabel, ...]]:
-        """The best labels of rows, best first."""
+    def _ranked(
+        self, batch: Batch, places: list[int]
+    ) -> Iterator[tuple[tuple[ScoredLabel, ...], dict[str, Any]]]:
+        """The best labels of rows, best first, and what is said besides."""
         import torch
 
         from actcli.models.scores import average_views, scores_from_logits
@@ -49,6 +51,8 @@ class RowScorer:
         with torch.inference_mode():
             logits = scorer.logits(clips)
             similarity = scorer.similarity(clips)
+            sure = None if scorer.confidence is None else scorer.confidence(clips)
+        sures = None if sure is None else sure.reshape(count, views).mean(1).tolist()
         scores = scores_from_logits(logits, scorer.score_kind)
         scores = average_views(scores.reshape(count, views, -1))  # [n, C]
         order = best_of(scores, self._top)
@@ -60,16 +64,18 @@ class RowScorer:
         labels = scorer.labels
         for i, classes in enumerate(order.tolist()):
             told = [None] * len(classes) if cosines is None else cosines[i]
-            yield tuple(
+            ranked = tuple(
                 ScoredLabel(labels[c], score, cosine)
                 for c, score, cosine in zip(classes, best[i], told, strict=True)
             )
+            yield ranked, scorer.verdict(scores[i], None if sures is None else sures[i])
 
     def _prediction(
         self,
         batch: Batch,
         place: int,
         ranked: tuple[ScoredLabel, ...],
+        verdict: Mapping[str, Any],
     ) -> Prediction:
         start_s, end_s = batch.spans[place]
         return Prediction(
@@ -84,6 +90,7 @@ class RowScorer:
             cached=True,
             warnings=batch.warnings[place],
             part=batch.parts[place],
+            **verdict,
         )
 
 

@@ -18,6 +18,7 @@ from actcli.data.labels import LabelSet, order_pairs
 from actcli.data.prompts import build_prompts, resolve_templates
 from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.models.backbone import BackboneSpec
+from actcli.tasks.deciding import Decisions
 from actcli.tasks.examples import KnownExamples
 from actcli.tasks.pipeline import Pipeline, Prompts, Started
 from actcli.tasks.scoring import Scorer, by_examples, by_words, predict
@@ -56,10 +57,18 @@ class Classification:
             _refuse_without_supports(config.model, self._info)
         self.config = self._pipeline.config
         self.labels, self.prompts = self._settle_labels(labels)
+        self.decisions = Decisions(
+            self._pipeline, self.labels, self.prompts, is_few_shot=self.is_few_shot
+        )
         if self._info is None:
             warn_of_limits(self.labels, self._pipeline.spec)
         else:
             warn_of_figures(self._pipeline.spec)
+
+    @property
+    def pipeline(self) -> Pipeline[ClassifyConfig]:
+        """The model of the run and its settings."""
+        return self._pipeline
 
     @property
     def is_few_shot(self) -> bool:
@@ -88,7 +97,7 @@ class Classification:
         cut = self.config.windows
         if cut.window_s is not None:
             words["windows"] = cut.model_dump()
-        return make_key(self._pipeline.identity() | words).hex()
+        return make_key(self._pipeline.identity() | words | self.decisions.words()).hex()
 
     def run(self) -> Run:
         """The conditions of this run, as they stand now."""
@@ -138,6 +147,10 @@ class Classification:
             yield found
 
     def _scorer(self, started: Started) -> Scorer:
+        return self.decisions.applied(self.plain_scorer(started), started)
+
+    def plain_scorer(self, started: Started) -> Scorer:
+        """What scores videos before anything is decided."""
         method = started.method
         if not self.is_few_shot or self._info is None:
             return by_words(method, started.embed_text(self.labels, self.prompts))
@@ -146,6 +159,7 @@ class Classification:
         supports = read_supports(self._info, started.tensors)
         if tuple(self.labels) != supports.labels:
             supports = supports.only(tuple(self.labels))
+        self.decisions.learn(method, supports)
         return by_examples(method, supports.prototypes(method))
 
 

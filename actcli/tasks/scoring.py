@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from actcli.types import FrameEmbeddings, Prediction, ScoredLabel, ScoreKind, VideoRef
 
@@ -27,6 +27,33 @@ class Scorer:
     score_kind: ScoreKind
     logits: Callable[[Tensor], Tensor]
     similarity: Callable[[Tensor], Tensor | None]
+    is_calibrated: bool = False
+    """Whether scores are probabilities by a calibration."""
+    confidence: Callable[[Tensor], Tensor] | None = None
+    """How sure it is that any of the labels fits, [V, T', D] -> [V]; None: nobody asks."""
+    least_confidence: float | None = None
+    """Below it none of the labels is said to fit."""
+    label_thresholds: tuple[float, ...] | None = None
+    """The score from which each label holds, where several may."""
+
+    def verdict(self, scores: Tensor, sure: float | None) -> dict[str, Any]:
+        """What a prediction says besides its scores, by field.
+
+        scores [C], of one video; sure: its confidence, a mean over its views
+        """
+        found: dict[str, Any] = {"calibrated": self.is_calibrated}
+        if sure is not None and self.least_confidence is not None:
+            found |= {"abstained": not sure >= self.least_confidence, "confidence": sure}
+        if self.label_thresholds is not None:
+            holding = [
+                (-score, c)
+                for c, (score, least) in enumerate(
+                    zip(scores.tolist(), self.label_thresholds, strict=True)
+                )
+                if score >= least
+            ]
+            found["present"] = tuple(self.labels[c] for _, c in sorted(holding))
+        return found
 
 
 def by_words(method: Method, text: Text) -> Scorer:
@@ -103,6 +130,7 @@ def predict(
     scores = scores_of(video, scorer)
     with torch.inference_mode():
         similarity = scorer.similarity(video.values)
+        sure = None if scorer.confidence is None else float(scorer.confidence(video.values).mean())
     mean = None if similarity is None else similarity.mean(0).cpu()
     ranked = rank(scores, mean, scorer.labels, top)
     return Prediction(
@@ -117,6 +145,7 @@ def predict(
         cached=video.cached,
         warnings=video.warnings,
         part=video.part,
+        **scorer.verdict(scores, sure),
     )
 
 

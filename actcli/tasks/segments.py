@@ -79,6 +79,7 @@ class SegmentStream:
             start_s=span.start_s,
             end_s=span.end_s,
             frames_s=video.times_between(span.start_s, span.end_s),
+            calibrated=self._scorer.is_calibrated,
             cached=video.cached,
             warnings=warnings,
             part=video.part(span),

@@ -29,7 +29,7 @@ log = logging.getLogger("actcli.tasks.table_classification")
 
 _BATCH_BYTES: Final = 32 << 20
 _MOST_ROWS: Final = 4096
-_SAME_SCORES: Final = frozenset({"windows", "top", *TaskConfig.model_fields})
+_SAME_SCORES: Final = frozenset({"windows", "top", "decisions", *TaskConfig.model_fields})
 """Settings that `RowScorer` knows of; where others are set, rows are scored as videos are."""
 
 
@@ -73,6 +73,8 @@ class TableClassification(Classification):
             )
         if info.is_pooled and self.config.explain:
             raise UsageError(f"--explain: {name} holds one vector a video, no frames")
+        if info.is_pooled and self.config.decisions.frame_weights:
+            raise UsageError(f"--frame-weights: {name} holds one vector a video, no frames")
 
     @property
     def fingerprint(self) -> str:

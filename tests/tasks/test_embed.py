@@ -75,7 +75,9 @@ def assert_same(found: list[Result], expected: list[Result]) -> None:
                 assert told.label == true.label
                 assert told.score == pytest.approx(true.score, abs=1e-5)
                 assert told.similarity == pytest.approx(true.similarity, abs=1e-5)
-            assert replace(one, ranked=(), cached=True) == replace(other, ranked=(), cached=True)
+            assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
+            same = {"ranked": (), "cached": True, "confidence": None}
+            assert replace(one, **same) == replace(other, **same)
 
 
 @pytest.mark.parametrize("num_rows", [1, 2, None])
@@ -116,6 +118,15 @@ def test_one_view_pooled_scores_as_its_frames(
     table = embed(tmp_path, clips, pool=True, **cache)
     assert open_table(table).info.shape == (1, 1, 128)
     assert_same(by_table(table, **cache), expected)
+
+
+@pytest.mark.parametrize("asked_of_scores", [{"multi_label": True}, {"reject": True}])
+def test_what_is_decided_of_videos_is_decided_of_rows(
+    clips: list[VideoRef], cache: Any, tmp_path: Path, asked_of_scores: Any
+) -> None:
+    expected = list(stream(clips, LABELS, **OPTIONS, **cache, **asked_of_scores))
+    table = embed(tmp_path, clips, **cache)
+    assert_same(by_table(table, **cache, **asked_of_scores), expected)
 
 
 def test_a_few_shot_file_reads_a_table(clips: list[VideoRef], cache: Any, tmp_path: Path) -> None:

@@ -169,6 +169,11 @@ def reliability(clips: Sequence[Sequence[Any]], ece: float | None) -> Reliabilit
             score = math.fsum(s for s, _ in group) / len(group)
             right = sum(r for _, r in group) / len(group)
             bins.append(Bin(i / BINS, (i + 1) / BINS, len(group), score, right))
+    return curve(bins, ece)
+
+
+def curve(bins: Sequence[Bin], ece: float | None) -> Reliability:
+    """The curve through bins, at least one."""
     most = max(one.number for one in bins)
     heights = [100 * one.number / most for one in bins]
     bars = tuple(
