@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final
 from actcli.errors import VideoError
 from actcli.paths import TarMember, is_remote
 from actcli.remote.opening import open_remote
+from actcli.remote.raw_file import RawFile
 
 SUFFIX: Final = ".tar"
 COMPRESSED: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -176,30 +177,16 @@ class _Headers(io.RawIOBase):
         return self._file.read(count)
 
 
-class SubFile(io.RawIOBase):
+class SubFile(RawFile):
     """A stretch of a seekable file, as a file of its own; the other one stays open."""
 
     def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
         self._file, self._offset, self._size = file, offset, size
-        self._position = 0
 
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def tell(self) -> int:
-        """The position in bytes, from the start of the stretch."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As of any file."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
+    @property
+    def size(self) -> int:
+        """Of the stretch, in bytes."""
+        return self._size
 
     def read(self, count: int = -1) -> bytes:
         """As of any file, and never beyond the stretch."""
@@ -208,9 +195,3 @@ class SubFile(io.RawIOBase):
         content = self._file.read(left if count < 0 else min(count, left))
         self._position += len(content)
         return content
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """As of any file."""
-        content = self.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)

@@ -32,7 +32,7 @@ from actcli.errors import (
 )
 from actcli.render.console import console_for_rows, is_terminal, printable
 from actcli.render.download import DownloadView
-from actcli.render.files import Format, ResultWriter, choose_format, open_writer, write_sidecar
+from actcli.render.files import Format, choose_format, open_writer, write_sidecar
 from actcli.render.models import size_text
 from actcli.render.progress import ProgressBar, wants_progress
 from actcli.render.records import run_record
@@ -40,6 +40,7 @@ from actcli.render.resume import Done, load_done
 from actcli.render.sinks import encode
 from actcli.render.table import TableWriter
 from actcli.render.window_table import WindowTableWriter
+from actcli.render.writer import ResultWriter
 from actcli.tasks.models import describe_model, hub_settings
 from actcli.tasks.settings import needed_model
 from actcli.types import Failure, Prediction, Run, VideoRef

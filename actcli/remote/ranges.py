@@ -6,12 +6,11 @@ So a jump fetches little, and as much is fetched ahead as was read on end since.
 
 from __future__ import annotations
 
-import io
-import os
 import tempfile
 from typing import Final, Protocol
 
 from actcli.errors import VideoError
+from actcli.remote.raw_file import RawFile
 
 BLOCK: Final = 1 << 16
 """Bytes of a block, the least that is fetched."""
@@ -115,7 +114,7 @@ class Blocks:
         self._has[first:end] = b"\1" * (end - first)
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(RawFile):
     """A position in the blocks of a remote object; several may share these.
 
     is_hollow: read zeros instead of what is not needed, for a reader that skips it anyway
@@ -126,25 +125,6 @@ class RangeFile(io.RawIOBase):
         self.blocks = blocks
         self.is_hollow = False
         self.error: VideoError | None = None
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def tell(self) -> int:
-        """The position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As of any file."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     @property
     def size(self) -> int:
@@ -170,12 +150,6 @@ class RangeFile(io.RawIOBase):
                 raise
         self._position += len(content)
         return content
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """As of any file; raises VideoError."""
-        content = self.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
 
 
 def lists_its_packets(file: RangeFile) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, Protocol, TextIO, cast, get_args
+from typing import Any, BinaryIO, Final, Literal, TextIO, cast, get_args
 
 from actcli.drafts import draft_of
 from actcli.errors import UsageError, close_names
@@ -14,6 +14,7 @@ from actcli.render.cells import Dialect, columns, format_row, to_cells
 from actcli.render.exports.registry import EXPORTS, ExportFormat, is_folder, open_export
 from actcli.render.records import to_json, to_record
 from actcli.render.sinks import FileSink, Sink, StreamSink, check_output, storage_errors
+from actcli.render.writer import ResultWriter
 from actcli.types import Failure, Prediction
 
 Format = Literal["table", "jsonl", "json", "csv", "tsv"] | ExportFormat
@@ -29,19 +30,6 @@ _SUFFIXES: Final[dict[str, Format]] = {
     ".vtt": "vtt",
     ".eaf": "eaf",
 }
-
-
-class ResultWriter(Protocol):
-    """Takes results one by one. `finish` completes the output, `close` is for every way out."""
-
-    def write(self, result: Prediction | Failure) -> None:
-        """Write one result and flush it."""
-
-    def finish(self, run: Mapping[str, Any] | None = None) -> None:
-        """Complete the output, also if there was no result; `run` is the record of the run."""
-
-    def close(self) -> None:
-        """Complete what was begun and let go of the file; a file not begun stays as it was."""
 
 
 class JsonlWriter:

@@ -15,7 +15,7 @@ from actcli.render.sinks import storage_errors
 from actcli.types import Failure, Prediction, VideoRef
 
 if TYPE_CHECKING:
-    from actcli.render.files import ResultWriter
+    from actcli.render.writer import ResultWriter
 
 _MAX_NAME_BYTES: Final = 200
 # What some file system refuses in a name; escapes of bytes that are not UTF-8 may stay.

@@ -18,7 +18,7 @@ from actcli.render.exports.subtitles import SrtWriter, VttWriter
 from actcli.render.sinks import FileSink, Sink, StreamSink, check_output
 
 if TYPE_CHECKING:
-    from actcli.render.files import ResultWriter
+    from actcli.render.writer import ResultWriter
 
 ExportFormat = Literal["srt", "vtt", "eaf", "label-studio", "fiftyone", "activitynet"]
 _RunRecord = Mapping[str, Any] | None
