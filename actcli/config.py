@@ -79,6 +79,9 @@ class WindowConfig(Config):
         if self.window_s is None and self.model_fields_set - {"window_s"}:
             name = flag_of(sorted(self.model_fields_set - {"window_s"})[0])
             raise ValueError(f"{name}: is for windows (expected --window SECONDS)")
+        idle = sorted(self.model_fields_set & {"threshold", "hysteresis", "min_length_s"})
+        if idle and not self.segments:
+            raise ValueError(f"{flag_of(idle[0])}: is for --segments")
         return self
 
     @property

@@ -80,7 +80,7 @@ def with_decisions(flags: dict[str, Any], options: dict[str, Any]) -> dict[str, 
         if found.get(name):
             found[home] = found.pop("threshold")
             return found
-    return found
+    raise UsageError("--threshold: is for --segments, --reject or --multi-label")
 
 
 def extra_columns(decisions: DecisionConfig) -> tuple[str, ...]:

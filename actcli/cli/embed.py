@@ -90,7 +90,7 @@ def command(
     require_license: opt.RequireLicense = None,
     seed: opt.Seed = 0,
 ) -> None:
-    """Keep embeddings of videos in a table, so that new labels cost a matrix product.
+    r"""Keep embeddings of videos in a table, so that new labels cost a matrix product.
 
         actcli embed videos/ -o clips.parquet
         actcli embed videos/ -o clips/ --skip-done --pool --dtype float16
@@ -98,7 +98,7 @@ def command(
         actcli embed - -o clips/$i/ --shard $i/8 < list.txt
 
     A row a video, or a window with --window: its name, times and embeddings, or why it failed. A
-    folder of parts can be continued after a crash. Parquet needs: pip install "actcli[parquet]".
+    folder of parts can be continued after a crash. Parquet needs: pip install "actcli\[parquet]".
     """  # fmt: skip
     flags = dict(ctx.params) | {"labels_file": None}
     if not flags["videos"] and not lists and not stdin_video:

@@ -108,7 +108,11 @@ def task_options(ctx: typer.Context, flags: dict[str, Any]) -> dict[str, Any]:
         options["window_stride_s"] = options.pop("stride_s")
     options["model"] = flags["model"]
     if flags.get("devices"):
-        options["devices"] = names_of(flags["devices"], "--devices")
+        devices = names_of(flags["devices"], "--devices")
+        if len(devices) == 1 and "all" not in devices:
+            options["device"] = devices[0]
+        else:
+            options["devices"] = devices
     for name in ("backend", "ray_address"):
         if flags.get(name):
             options[name] = flags[name]

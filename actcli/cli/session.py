@@ -28,10 +28,12 @@ from actcli.errors import (
     ModelError,
     PartialFailure,
     ResourceError,
+    UsageError,
     VideoError,
 )
 from actcli.render.console import console_for_rows, is_terminal, printable
 from actcli.render.download import DownloadView
+from actcli.render.exports.registry import EXPORTS, is_folder
 from actcli.render.files import Format, choose_format, open_writer, write_sidecar
 from actcli.render.models import size_text
 from actcli.render.progress import ProgressBar, wants_progress
@@ -101,6 +103,7 @@ class Session:
         started = time.monotonic()
         with ExitStack() as stack:
             refs = self._refs(stack)
+            self._refuse_several(shape, refs)
             missing = self._missing_model() if self.flags["dry_run"] else None
             if missing is not None:
                 self._list(refs, missing)
@@ -118,12 +121,24 @@ class Session:
             writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
             self._write_all(task, refs, writer, total, done)
+            if self.config.windows.segments and not self.counts.written + self.counts.skipped:
+                log.warning("no segments: none reached --threshold and --min-length")
             seconds = round(time.monotonic() - started, 3)
             record = self._record(task, timings={"wall_s": seconds})
             writer.finish(record)
             if path is not None and self.counts.written:
                 write_sidecar(path, record)
         self.counts.conclude(self.failed_examples)
+
+    def _refuse_several(self, shape: Format, refs: Iterable[VideoRef]) -> None:
+        """Say now, not after hours, that a format holds one video a file."""
+        path = self.flags["output"]
+        if shape not in EXPORTS or not EXPORTS[shape].is_per_video or not isinstance(refs, list):
+            return
+        if len({(ref.id, ref.path) for ref in refs}) > 1 and (path is None or not is_folder(path)):
+            raise UsageError(
+                f"--format {shape}: holds one video (got {len(refs)})", hint="-o FOLDER/"
+            )
 
     @property
     def _has_windows(self) -> bool:

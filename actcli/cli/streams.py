@@ -146,6 +146,12 @@ def refuse_same_file(
         other = taken.setdefault(os.path.realpath(path), flag)
         if other != flag:
             raise UsageError(f"{flag}: is the file of {other} too ({path})")
+    from actcli.data.walk import VIDEO_SUFFIXES
+
+    for flag, path in written:
+        # Folders and lists name videos that are not known yet.
+        if os.path.splitext(path)[1][1:].lower() in VIDEO_SUFFIXES:
+            raise UsageError(f"{flag}: has the suffix of a video ({path})", hint="-o preds.jsonl")
     for flag, path in others if taken else ():
         other = taken.get(os.path.realpath(path), flag)
         if {flag, other} not in ({flag}, {"--save", "--update"}):

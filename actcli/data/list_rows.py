@@ -143,6 +143,9 @@ def _cells(path: str) -> Iterator[Fields]:
                 hint="a cell that holds the separator goes in double quotes",
             )
         values = dict(zip(names, cells, strict=True))
+        if len(values) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ManifestError(f'{place}: the column "{twice}" is there twice')
         yield Fields(
             place,
             {key: number_of(cell) if key in numbers else cell or None

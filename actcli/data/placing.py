@@ -74,6 +74,10 @@ class Placer:
         """
         source = os.path.abspath(source)
         home = os.path.join(self.folder, subfolder)
+        if os.path.islink(home):
+            raise OSError(errno.ELOOP, f"{home} is a link, which could lead anywhere")
+        if os.path.lexists(home) and not os.path.isdir(home):
+            raise OSError(errno.ENOTDIR, f"{home} is no folder")
         try:
             for target in _names(home, os.path.basename(source)):
                 if (held := self._held_by(target)) is not None:

@@ -143,6 +143,8 @@ def open_writer(
         return open_export(name, path=path, stream=stream, run=run, on_open=begin)
     sink: Sink
     if path is not None:
+        if is_folder(path) and not os.path.isdir(path):
+            raise UsageError(f"-o {path}: a folder takes srt, vtt or eaf (got {format})")
         check_output(path)
         sink = FileSink(path, append=append, on_open=begin)
     elif stream is not None:

@@ -121,7 +121,7 @@ def storage_errors(name: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        hint = "free some space, then continue with --skip-done"
+        hint = "free some space; classify and embed continue with --skip-done"
         raise ResourceError(
             f"{name}: cannot write the results ({error.strerror or error})",
             hint=hint if error.errno in _NO_SPACE else None,

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("actcli.tasks.calibrate")
 
+_FEW = 30
+"""Videos to measure on, under which an error of calibration is mostly chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
@@ -79,11 +82,20 @@ class Calibrating:
         """
         from actcli.eval.calibration import fit, halves, measure
 
+        if len(self.labels) == 1 and not self._several:
+            raise InputError(
+                "one label alone has score 1 whatever happens", hint="calibrate with all labels"
+            )
         evidence, failures = self._evidence()
         chosen = halves(evidence.truth, seed)
         held_out = evidence.only(~chosen)
         if not bool(held_out.truth.any()):
             raise InputError("too few videos to calibrate: at least two of a label are needed")
+        if len(held_out.truth) < _FEW:
+            log.warning(
+                "measured on %d videos only: the numbers and thresholds mean little under %d",
+                len(held_out.truth), _FEW,
+            )  # fmt: skip
         found = fit(evidence.only(chosen), several=self._several)
         measured = measure(held_out, found, several=self._several, seed=seed)
         measured |= {"fitted_on": int(chosen.sum()), "seed": seed}

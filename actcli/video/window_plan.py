@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actcli.config import SamplingConfig, WindowConfig
+from actcli.errors import VideoError
 from actcli.types import VideoRef
 from actcli.video.clips import choose_indices
 from actcli.video.sampling import TOLERANCE_S, frames_between, trim_span
 from actcli.video.timeline import Timeline
 from actcli.windows import BLOCK_FRAMES, Window
 
-_MAX_WINDOWS = 4 * BLOCK_FRAMES
+MAX_WINDOWS = 500_000
+"""Of one video, whose plan is held by a worker: one every 0.17 s of a day."""
+_MOST_WINDOWS = 4 * BLOCK_FRAMES
 """Of a block: windows closer than frames are need none of their own."""
 
 
@@ -85,8 +88,8 @@ class WindowPlan:
         while done < len(ends) or first < len(self.wanted):
             end = min(first + BLOCK_FRAMES, len(self.wanted))
             complete = int(np.searchsorted(np.maximum.accumulate(ends), end, side="right"))
-            if complete - done > _MAX_WINDOWS:
-                complete = done + _MAX_WINDOWS
+            if complete - done > _MOST_WINDOWS:
+                complete = done + _MOST_WINDOWS
                 end = max(first, int(ends[done:complete].max()))
             windows = tuple(self._window(w, base + places[w]) for w in range(done, complete))
             yield first, end, windows, complete == len(ends)
@@ -119,6 +122,12 @@ def plan_windows(
     """
     start_s, end_s = trim_span(timeline.duration_s, ref.start_s, ref.end_s)
     length_s, stride_s = windows.window_s or end_s, windows.stride_s
+    if (end_s - start_s) / stride_s > MAX_WINDOWS:
+        raise VideoError(
+            "too_large",
+            f"{(end_s - start_s) / stride_s:.0f} windows (expected at most {MAX_WINDOWS})",
+            hint="a longer --stride",
+        )
     spans = tuple(
         span for span in spans_within(cuts, start_s, end_s, length_s, stride_s) if span[0] > after_s
     )

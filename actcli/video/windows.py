@@ -77,7 +77,10 @@ class WindowReading:
                     plan = self._plan(timeline)
                     wanted = self._wanted(plan)
                     found = _as_announced(reader, packets, wanted, self._convert())
-                    yield from self._blocks(reader, plan, found)
+                    clock = clock_of(reader.container, reader.stream)
+                    told = cut_warning(reader, timeline)
+                    told += tuple(time_warnings(reader, timeline, clock))
+                    yield from self._blocks(reader, plan, found, told)
                     return
         except UnreliableError as reason:
             log.debug("%s; counting all frames", reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -248,3 +249,16 @@ def test_a_table_of_embeddings_gives_what_its_videos_give(
     assert [[r.get(k) for k in keys] for r in one] == [[r.get(k) for k in keys] for r in two]
     assert [r["score"] for r in one] == pytest.approx([r["score"] for r in two], abs=1e-5)
     assert len(one) == 14
+
+
+def test_one_label_alone_is_not_calibrated(cli: Cli, labelled: Path, tmp_path: Path) -> None:
+    shutil.copytree(labelled / "run", tmp_path / "one/run")
+    done = cli("calibrate", tmp_path / "one", "-o", tmp_path / "c.json")
+    assert (done.code, (tmp_path / "c.json").exists()) == (4, False)
+    assert "one label alone" in done.err
+
+
+def test_a_threshold_without_a_use_is_refused(cli: Cli, videos: Path) -> None:
+    done = cli("classify", videos, "--labels", LABELS, "--threshold", "0.5")
+    assert done.code == 2
+    assert "--threshold: is for --segments, --reject or --multi-label" in done.err

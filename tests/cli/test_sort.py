@@ -123,3 +123,12 @@ def test_what_contradicts_is_exit_2(cli: Cli, clips: Path, args: tuple[str, ...]
 
 def test_undo_of_nothing_is_exit_4(cli: Cli, clips: Path) -> None:
     assert cli("sort", "--undo", "--into", "clips").code == 4
+
+
+def test_no_clip_goes_through_a_folder_that_is_a_link(cli: Cli, clips: Path) -> None:
+    (clips.parent / "elsewhere").mkdir()
+    (clips.parent / "out").mkdir()
+    (clips.parent / "out/run").symlink_to(clips.parent / "elsewhere")
+    done = cli("sort", clips, "--labels", LABELS, "--into", "out")
+    assert (done.code, tree(clips.parent / "elsewhere")) == (3, [])
+    assert "is a link" in done.err

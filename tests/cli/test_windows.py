@@ -77,6 +77,9 @@ def test_the_table_of_windows_fits_its_terminal(
         (["--window", "0"], "--window: Input should be greater than 0"),
         (["--window", "1", "--stride", "-1"], "--stride: Input should be greater than 0"),
         (["--window", "1", "--hysteresis", "2"], "--hysteresis"),
+        (["--window", "1", "--min-length", "2"], "--min-length: is for --segments"),
+        (["--window", "1", "-f", "jsonl", "-o", "x.mp4"], "has the suffix of a video"),
+        (["--window", "1", "-f", "jsonl", "-o", "none/"], "-o none/: a folder takes srt"),
         (["--window", "nan"], "--window"),
     ],
 )
@@ -86,6 +89,33 @@ def test_settings_that_mean_nothing_are_refused(
     done = cli("classify", film, "-l", LABELS, *words)
     assert (done.code, done.out) == (2, "")
     assert message in done.err
+
+
+def test_several_videos_for_one_file_are_refused_before_any_is_read(
+    cli: Cli, film: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.srt"
+    done = cli("classify", film, tmp_path / "b.mp4", "-l", LABELS, *CUT, "-o", out)
+    assert (done.code, out.exists()) == (2, False)
+    assert "--format srt: holds one video (got 2)" in done.err
+
+
+def test_windows_without_number_are_refused_at_once(cli: Cli, film: Path) -> None:
+    done = cli("classify", film, "-l", LABELS, "--window", "1", "--stride", "1e-6")
+    assert done.code == 4
+    assert done.records[0]["error"]["kind"] == "too_large"
+
+
+def test_that_no_segment_was_found_is_said(cli: Cli, film: Path) -> None:
+    done = cli("classify", film, "-l", LABELS, *CUT, "--segments", "--min-length", "100")
+    assert (done.code, done.out) == (0, "")
+    assert "no segments" in done.err
+
+
+def test_one_of_several_devices_is_the_device(cli: Cli, film: Path) -> None:
+    done = cli("classify", film, "-l", LABELS, "--devices", "nonsense")
+    assert done.code == 2
+    assert "unknown device" in done.err
 
 
 def test_what_is_there_already_is_not_written_again(cli: Cli, film: Path, tmp_path: Path) -> None:

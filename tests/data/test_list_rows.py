@@ -119,3 +119,10 @@ def test_an_archive_in_a_list_that_may_not_name_uris_is_not_opened(tmp_path: Pat
     (tmp_path / "l.txt").write_text("s3://b/x.tar\n")
     (ref,) = expand_inputs([], lists=[str(tmp_path / "l.txt")])
     assert (ref.path, isinstance(ref.path, TarMember)) == ("s3://b/x.tar", False)
+
+
+def test_a_column_that_is_there_twice_is_no_guess(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("path,path,start\na.mp4,b.mp4,0\n")
+    with pytest.raises(ManifestError, match='the column "path" is there twice'):
+        list(stream_rows(str(path)))
