@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,34 @@ from actcli.types import Text
 SHOTS, FOLDS = 5, 7
 
 
+def margin(logits: Tensor) -> Tensor:
+    """How far the best label is before the second: [N, C] -> [N]; of one label it is infinite."""
+    if logits.shape[-1] == 1:
+        return torch.full(logits.shape[:-1], math.inf, dtype=torch.float64)
+    best = logits.double().topk(2, -1).values
+    return best[..., 0] - best[..., 1]
+
+
+def label_share(logits: Tensor, bank: Tensor) -> Tensor:
+    """What all labels together have of the softmax over labels and bank: in (0, 1).
+
+        sum_c exp(l_c) / (sum_c exp(l_c) + sum_k exp(b_k))
+
+    logits [N, C], bank [N, K], logits too -> [N]
+    """
+    return (logits.double().logsumexp(-1) - bank.double().logsumexp(-1)).sigmoid()
+
+
+def above_bank(similarity: Tensor, bank: Tensor) -> Tensor:
+    """The best label's cosine less the mean cosine of the bank: [N, C], [N, K] -> [N]."""
+    return similarity.double().amax(-1) - bank.double().mean(-1)
+
+
+def relative(similarity: Tensor) -> Tensor:
+    """The best label's cosine less the mean over all labels: [N, C] -> [N]."""
+    return similarity.double().amax(-1) - similarity.double().mean(-1)
+
+
 def by_words(method: Method, text: Text, bank: Text, values: Tensor) -> dict[str, Tensor]:
     logits, similarity = method.logits(values, text), method.similarity(values, text)
     others, near = method.logits(values, bank), method.similarity(values, bank)
@@ -40,12 +69,12 @@ def by_words(method: Method, text: Text, bank: Text, values: Tensor) -> dict[str
     return {
         "max softmax": rule.max_softmax(logits),
         "energy": rule.energy(logits),
-        "max cosine": rule.relative(similarity) + similarity.double().mean(-1),
-        "margin": rule.margin(logits),
-        "cosine less mean of labels": rule.relative(similarity),
+        "max cosine": relative(similarity) + similarity.double().mean(-1),
+        "margin": margin(logits),
+        "cosine less mean of labels": relative(similarity),
         "max softmax with bank": rule.max_with_bank(logits, others),
-        "share of labels with bank": rule.label_share(logits, others),
-        "cosine less mean of bank": rule.above_bank(similarity, near),
+        "share of labels with bank": label_share(logits, others),
+        "cosine less mean of bank": above_bank(similarity, near),
         "cosine less max of bank": similarity.amax(-1) - near.amax(-1),
     }
 
@@ -59,11 +88,11 @@ def by_examples(method: Method, known: Embedded, values: Tensor) -> dict[str, Te
     return {
         "max softmax": rule.max_softmax(logits),
         "energy": rule.energy(logits),
-        "margin": rule.margin(logits),
+        "margin": margin(logits),
         "max cosine": similarity.amax(-1),
-        "cosine less mean of labels": rule.relative(similarity),
+        "cosine less mean of labels": relative(similarity),
         "distance": distance.amax(-1),
-        "distance less mean of labels": rule.relative(distance),
+        "distance less mean of labels": relative(distance),
     }
 
 

@@ -7,7 +7,6 @@ by a test; the architectures themselves are read from open_clip's package files.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,7 +30,6 @@ PERMISSIVE: Final = frozenset(
 """Licences that let weights be used for anything, sold products included."""
 
 WEIGHT_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
-_SHAPE_OF_NAME = re.compile(r"[\w.+-]+/[\w.+-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +142,3 @@ def refuse_unknown(name: str, *, also: tuple[str, ...] = ()) -> ModelError:
     close = close_names(name, known)
     meant = f"did you mean {shorten_list(close)}? " if close else ""
     return ModelError(f'unknown model (got "{name}")', hint=f"{meant}all names: actcli models list")
-
-
-def looks_like_a_name(name: str) -> bool:
-    """Whether a text has the shape of organisation/name or architecture/tag."""
-    return _SHAPE_OF_NAME.fullmatch(name) is not None

@@ -6,10 +6,8 @@ show none of them. What the rules come from:
     max_softmax     Hendrycks and Gimpel, ICLR 2017 (arXiv 1610.02136); over words it is the maximum
                     concept matching of Ming et al., NeurIPS 2022 (arXiv 2211.13445)
     energy          Liu et al., NeurIPS 2020 (arXiv 2010.03759), its sign turned
-    max_with_bank,  softmax over the labels and a bank of other words, as in NegLabel, Jiang et al.,
-    label_share     ICLR 2024 (arXiv 2403.20078), here with a small bank chosen by hand
-    relative        a distance less that to everything, as the relative Mahalanobis distance does
-                    it, Ren et al. 2021 (arXiv 2106.09022)
+    max_with_bank   softmax over the labels and a bank of other words, as in NegLabel, Jiang et al.,
+                    ICLR 2024 (arXiv 2403.20078), here with a small bank chosen by hand
 
 Which one `--reject` uses was measured by `benchmarks/rejection.py`; docs/scores.md has
 the numbers.
@@ -35,14 +33,6 @@ def energy(logits: Tensor) -> Tensor:
     return logits.double().logsumexp(-1)
 
 
-def margin(logits: Tensor) -> Tensor:
-    """How far the best label is before the second: [N, C] -> [N]; of one label it is infinite."""
-    if logits.shape[-1] == 1:
-        return torch.full(logits.shape[:-1], math.inf, dtype=torch.float64)
-    best = logits.double().topk(2, -1).values
-    return best[..., 0] - best[..., 1]
-
-
 def max_with_bank(logits: Tensor, bank: Tensor) -> Tensor:
     """The best label's share of the softmax over labels and bank: in (0, 1).
 
@@ -50,26 +40,6 @@ def max_with_bank(logits: Tensor, bank: Tensor) -> Tensor:
     """
     both = torch.cat((logits, bank.to(logits)), -1).double()
     return (logits.double().amax(-1) - both.logsumexp(-1)).exp()
-
-
-def label_share(logits: Tensor, bank: Tensor) -> Tensor:
-    """What all labels together have of the softmax over labels and bank: in (0, 1).
-
-        sum_c exp(l_c) / (sum_c exp(l_c) + sum_k exp(b_k))
-
-    logits [N, C], bank [N, K], logits too -> [N]
-    """
-    return (logits.double().logsumexp(-1) - bank.double().logsumexp(-1)).sigmoid()
-
-
-def above_bank(similarity: Tensor, bank: Tensor) -> Tensor:
-    """The best label's cosine less the mean cosine of the bank: [N, C], [N, K] -> [N]."""
-    return similarity.double().amax(-1) - bank.double().mean(-1)
-
-
-def relative(similarity: Tensor) -> Tensor:
-    """The best label's cosine less the mean over all labels: [N, C] -> [N]."""
-    return similarity.double().amax(-1) - similarity.double().mean(-1)
 
 
 def confidence(rule: str, logits: Tensor, similarity: Tensor | None, bank: Tensor | None) -> Tensor:
