@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -133,8 +133,18 @@ class LimitsConfig(Config):
     max_pixels: int = Field(8192 * 8192, ge=1)
     """Width times height of a decoded frame."""
     max_duration_s: float = Field(24 * 3600.0, gt=0)
+    max_frames: int = Field(20_000_000, ge=1)
+    """Of the whole video: times of all of them are held. A day of 200 a second has fewer."""
     timeout_s: float = Field(120.0, gt=0)
     """Wall time for one video; a worker that takes longer is replaced."""
+    max_memory_mib: int = Field(4096, ge=64, le=2**24)
+    """Of one worker, beyond what it needs to start; held where the system can (Linux)."""
+    sandbox: Literal["auto", "require", "off"] = "auto"
+    """Whether workers give up all rights that decoding does not need: where they can, or else the
+    run ends, or never."""
+
+    HELD_BY_WORKERS: ClassVar[tuple[str, ...]] = ("timeout_s", "max_memory_mib", "sandbox")
+    """No result depends on these: a video that kept to them is the same under others."""
 
 
 class RunConfig(Config):

@@ -80,8 +80,8 @@ class Engine:
         self._key_parts = {
             "version": _FRAMES_VERSION,
             "sampling": sampling.model_dump(),
-            # Not the timeout; but what is refused must be so whatever an earlier run allowed.
-            "limits": limits.model_dump(exclude={"timeout_s"}),
+            # What is refused must be so whatever an earlier run allowed.
+            "limits": limits.model_dump(exclude=set(limits.HELD_BY_WORKERS)),
             "transform": _transform_key(method.backbone.spec.preprocessing),
             "model": method.cache_key(),
             "precision": precision,

@@ -182,7 +182,7 @@ def serve(connection: Connection, spec: EngineSpec) -> None:
     torch.set_num_threads(spec.threads)
     try:
         with Cache(spec.cache_folder) as cache, start_loader(
-            spec.reader, spec.workers, timeout_s=spec.limits.timeout_s,
+            spec.reader, spec.workers, spec.limits,
             batch_size=spec.batch_size or 16, clip_bytes=spec.reader.clip_bytes,
         ) as loader:  # fmt: skip
             built = spec.build()

@@ -160,13 +160,14 @@ class _Decoder:
     """An actor that decodes the videos of a batch, in a process of its own."""
 
     def __init__(self, spec: EngineSpec) -> None:
+        from actcli.video.bounds import Bounds
         from actcli.video.pool import DecodePool
 
         self._done: dict[int, object] = {}
         self._news = threading.Condition()
         self._count = 0
-        timeout_s = spec.limits.timeout_s
-        self._pool = DecodePool(1, spec.reader, timeout_s, self._deliver, self._fail)
+        bounds = Bounds.of(spec.limits, spec.reader.clip_bytes)
+        self._pool = DecodePool(1, spec.reader, bounds, self._deliver, self._fail)
         self._pool.start()
 
     def __call__(self, batch: Batch) -> Batch:

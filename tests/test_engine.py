@@ -20,6 +20,7 @@ from actcli.errors import ResourceError, VideoError
 from actcli.methods.base import Method
 from actcli.models.backbone import CutPrompt
 from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, VideoRef
+from actcli.video.bounds import Bounds
 from actcli.video.loader import Loader
 
 SIDE = 4
@@ -73,7 +74,7 @@ def engine(
     read: Callable[..., Clip] = read,
 ) -> Engine:
     loader = Loader(
-        lambda ref: read(ref, views=views), workers=0, timeout_s=9.0, window=2 * batch_size
+        lambda ref: read(ref, views=views), workers=0, bounds=Bounds(9.0), window=2 * batch_size
     )
     sampling = SamplingConfig(num_frames=2, num_views=views)
     return Engine(

@@ -17,6 +17,7 @@ from actcli.engine_windows import WindowEngine
 from actcli.errors import VideoError
 from actcli.methods.base import Method
 from actcli.types import Failure, FrameEmbeddings, VideoRef
+from actcli.video.bounds import Bounds
 from actcli.video.loader import Loader
 from actcli.video.timeline import Timeline
 from actcli.video.window_plan import plan_windows
@@ -63,7 +64,7 @@ class Reading:
 def engine(
     method: Method | None = None, read: Any = None, cache: Cache | None = None
 ) -> WindowEngine:
-    loader = Loader(read or Reading(), workers=0, timeout_s=9.0, window=4)
+    loader = Loader(read or Reading(), workers=0, bounds=Bounds(9.0), window=4)
     return WindowEngine(
         method or Method(FakeBackbone()), loader, cache or Cache(None),  # type: ignore[arg-type]
         sampling=SAMPLING, limits=LimitsConfig(), precision="fp32", batch_size=4,

@@ -28,6 +28,7 @@ from actcli.models.hub_errors import (
     is_broken_transfer,
     is_missing_file,
     no_hub,
+    unverified_endpoint,
 )
 
 log = logging.getLogger("actcli.models.hub")
@@ -60,7 +61,7 @@ class Hub:
 
     name: the model, as errors and reports should call it
 
-    Raises ModelError if the address of the hub is none.
+    Raises ModelError if the address of the hub is none, or if anyone on the way could answer.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Hub:
     ) -> None:
         if urlsplit(settings.endpoint).scheme not in ("http", "https"):
             raise bad_endpoint(settings)
+        if not settings.is_verified:
+            raise unverified_endpoint(settings)
         self.name = name
         self.settings = settings
         self._report = report

@@ -10,12 +10,15 @@ Its layout is public and stable, and other programs share it:
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 DEFAULT_ENDPOINT: Final = "https://huggingface.co"
 _LEFT_S: Final = 3600
@@ -36,6 +39,16 @@ class HubSettings:
     """How long the hub may take to say what it has; name look-up and connection included."""
     stall_timeout_s: float = 10.0
     """How long a transfer may stand still before it is taken up again."""
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether nobody but the hub can answer: it has a certificate, or is this machine."""
+        parts = urlsplit(self.endpoint)
+        if parts.scheme == "https" or parts.hostname == "localhost":
+            return True
+        with suppress(ValueError):  # a name
+            return ipaddress.ip_address(parts.hostname or "").is_loopback
+        return False
 
 
 def repository_folder(cache_dir: Path, repository: str) -> Path:

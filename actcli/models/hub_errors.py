@@ -122,6 +122,14 @@ def bad_endpoint(settings: HubSettings) -> ModelError:
     )
 
 
+def unverified_endpoint(settings: HubSettings) -> ModelError:
+    """The error for an address where anyone on the way could answer instead of the hub."""
+    return ModelError(
+        f'HF_ENDPOINT: models come over https only (got "{settings.endpoint}")',
+        hint="give the hub a certificate, or copy the model's folder and use local-dir:PATH",
+    )
+
+
 def _explain_status(status: int, wanted: Wanted, settings: HubSettings) -> ModelError:
     host = _host(settings)
     if status == 401:

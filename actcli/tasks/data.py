@@ -51,7 +51,7 @@ def check_videos(
     loader = start_loader(
         read,
         workers,
-        timeout_s=limits.timeout_s,
+        limits,
         batch_size=_BATCH,
         clip_bytes=read.clip_bytes,
     )

@@ -78,9 +78,7 @@ def film_strips(
         return
     largest = max(map(len, moments.values())) or NUM_FRAMES
     reader, clip_bytes = StripReader(moments, known), largest * 3 * SIDE_PX * SIDE_PX
-    with start_loader(
-        reader, workers, timeout_s=known.timeout_s, batch_size=16, clip_bytes=clip_bytes
-    ) as loader:
+    with start_loader(reader, workers, known, batch_size=16, clip_bytes=clip_bytes) as loader:
         for result in loader.load(list(moments)):
             if isinstance(result, Failure):
                 yield result

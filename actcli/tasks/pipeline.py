@@ -252,7 +252,7 @@ class Pipeline(Generic[C]):
         return start_loader(
             read,
             config.run.workers,
-            timeout_s=config.limits.timeout_s,
+            config.limits,
             batch_size=config.run.batch_size or 16,
             clip_bytes=read.clip_bytes,
             is_eager=is_eager,

@@ -14,7 +14,7 @@ from typing import Any, Final
 from actcli.cache import Cache
 from actcli.checkpoint import BEST_NAME, backbone_ref, changed_tensors, write_checkpoint
 from actcli.checkpoint_info import CheckpointInfo
-from actcli.config import flat
+from actcli.config import LimitsConfig, flat
 from actcli.config_train import FinetuneConfig
 from actcli.data.labels import LabelSet
 from actcli.drafts import draft_of
@@ -30,8 +30,10 @@ RUN_NAME: Final = "run.json"
 LAST_NAME: Final = "last.safetensors"
 RUN_SCHEMA: Final = "actcli.training_run/1"
 # They change where and how a run computes and what it keeps, never what comes out.
-_HARMLESS = ("run.", "offline", "backbone", "limits.timeout_s", "require_license",
-             "train.save_every")  # fmt: skip
+_HARMLESS = (
+    "run.", "offline", "backbone", "require_license", "train.save_every",
+    *(f"limits.{name}" for name in LimitsConfig.HELD_BY_WORKERS),
+)  # fmt: skip
 _HARMFUL = ("run.seed",)
 _LOGS = ("log.jsonl", "log.csv")
 

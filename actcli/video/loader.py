@@ -10,14 +10,18 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Failure, VideoRef
+from actcli.video.bounds import Bounds
 from actcli.video.cores import available_cores
 from actcli.video.pool import DecodePool
 from actcli.video.worker import BLOCKS_AHEAD, Read, ReadBlocks, read_blocks, read_or_error
 from actcli.windows import Beat, WindowBlock, WindowsRef
+
+if TYPE_CHECKING:
+    from actcli.config import LimitsConfig
 
 log = logging.getLogger("actcli.video.loader")
 
@@ -44,16 +48,22 @@ class Loader:
         picklable for workers.
     workers: decode processes; 0 decodes in this process, in the feeder's thread, without a
         watchdog.
-    timeout_s: wall time for one video in a worker.
+    bounds: what one worker may take.
     window: videos that may be on their way at once; see `window_size`.
 
     Use as a context manager: leaving it kills the workers, also in the middle of a decode.
     """
 
     def __init__(
-        self, read: Read | ReadBlocks, *, workers: int, timeout_s: float, window: int
+        self, read: Read | ReadBlocks, *, workers: int, bounds: Bounds, window: int
     ) -> None:
+        if bounds.sandbox == "require" and not workers:
+            raise ResourceError(
+                "--sandbox require: this process can't be locked in (got --workers 0)",
+                hint="--workers 1",
+            )
         self.workers = workers
+        self._must_be_locked_in = bounds.sandbox == "require"
         self._read = read
         self._window = max(window, 1)
         self._condition = threading.Condition()
@@ -69,7 +79,7 @@ class Loader:
         self._closed = False
         self._is_started = False
         self._pool = (
-            DecodePool(workers, read, timeout_s, self._finish, self._break) if workers else None
+            DecodePool(workers, read, bounds, self._finish, self._break) if workers else None
         )
 
     def start(self) -> Loader:
@@ -204,6 +214,8 @@ class Loader:
             try:
                 self.start()
             except ResourceError as error:
+                if self._must_be_locked_in:
+                    raise
                 log.warning("%s: decoding in this process instead", error.message)
                 self._pool, self._is_started = None, True
 
@@ -221,8 +233,8 @@ class Loader:
 def start_loader(
     read: Read | ReadBlocks,
     workers: int | None,
+    limits: LimitsConfig,
     *,
-    timeout_s: float,
     batch_size: int,
     clip_bytes: int,
     is_eager: bool = True,
@@ -231,15 +243,17 @@ def start_loader(
 
     workers: decode processes; None is one per core, or none where they can't be started
     batch_size: videos that the consumer takes at once
+    clip_bytes: pixels of one video that may wait; no answer of a worker has more
     """
 
     def start(count: int) -> Loader:
         window = window_size(count, batch_size, clip_bytes)
-        loader = Loader(read, workers=count, timeout_s=timeout_s, window=window)
+        bounds = Bounds.of(limits, clip_bytes)
+        loader = Loader(read, workers=count, bounds=bounds, window=window)
         return loader.start() if is_eager else loader
 
-    if workers is not None:
-        return start(workers)
+    if workers is not None or limits.sandbox == "require":
+        return start(auto_workers() if workers is None else workers)
     try:
         return start(auto_workers())
     except ResourceError as error:

@@ -12,59 +12,41 @@ import math
 import multiprocessing
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from typing import Any
 
 from actcli.errors import ResourceError, VideoError
+from actcli.paths import is_remote
 from actcli.types import Clip, VideoRef
-from actcli.video.spawning import interrupts_blocked, main_hidden
-from actcli.video.worker import (
-    BLOCKS_AHEAD,
-    GO,
-    BlockHeader,
-    ClipHeader,
-    Read,
-    ReadBlocks,
-    receive_block,
-    receive_clip,
-    serve,
-)
-from actcli.windows import Beat, WindowBlock, WindowsRef
+from actcli.video import sandbox
+from actcli.video.bounds import Bounds
+from actcli.video.decode_process import KILLED, OVERTIME, DecodeProcess, start_process
+from actcli.video.messages import MessageError, Ready, StillAtWork, receive
+from actcli.video.worker import BLOCKS_AHEAD, GO, Read, ReadBlocks
+from actcli.windows import WindowBlock, WindowsRef
 
 log = logging.getLogger("actcli.video.pool")
 
-_STARTUP_S = 300.0  # a cold import of torch on a loaded machine
 _MAX_FAILED_STARTS = 3
 # The fork server imports these once, so that each further worker starts in milliseconds.
-_PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch")
+_PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch", sandbox.LIBRARY)
+_STOPPED_S = 5.0
+"""Later than this awake again, we were stopped, and our workers with us."""
 
 Result = Clip | WindowBlock | VideoError | None
 """None ends a video that came in blocks."""
 Deliver = Callable[[int, Result], None]
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    process: BaseProcess
-    connection: Connection
-    deadline: float
-    ready: bool = False
-    job: tuple[int, VideoRef | WindowsRef] | None = None
-    ahead: int = 0
-    """Blocks of the job that nobody took yet."""
-
-
 class DecodePool:
     """At most `size` processes; one thread feeds them, collects, kills and replaces.
 
     read: runs in the workers; picklable; raises VideoError for what can't be read.
-    timeout_s: wall time for one clip, block or beat; a worker that takes longer is killed and
-        replaced.
+    bounds: what one process may take; a worker that takes longer for a clip, block or beat is
+        killed and replaced.
     deliver: called in the pool's thread with (job number, result) for every job, once; for a video
         in blocks with each of them, then with None or an error.
     fail: called there if the pool can't go on; then no more is delivered.
@@ -74,13 +56,13 @@ class DecodePool:
         self,
         size: int,
         read: Read | ReadBlocks,
-        timeout_s: float,
+        bounds: Bounds,
         deliver: Deliver,
         fail: Callable[[Exception], None],
     ) -> None:
         self._size = size
         self._read = read
-        self._timeout_s = timeout_s
+        self._bounds = bounds
         self._deliver = deliver
         self._fail = fail
         self._context: Any  # the two contexts share no base that has Process
@@ -89,7 +71,7 @@ class DecodePool:
             self._context.set_forkserver_preload(list(_PRELOAD))
         else:
             self._context = multiprocessing.get_context("spawn")
-        self._workers: list[_Worker] = []
+        self._workers: list[DecodeProcess] = []
         self._jobs: deque[tuple[int, VideoRef | WindowsRef]] = deque()
         self._failed_starts = 0
         self._closing = False
@@ -101,10 +83,12 @@ class DecodePool:
         """Start the first worker and the thread; the others start when there is work for them.
 
         Raises ResourceError where processes can't be started: in a daemonic process, or in one
-        that was forked from another that had workers.
+        that was forked from another that had workers; or where they must be locked in and can't.
         """
+        if self._bounds.sandbox == "require":
+            sandbox.require()
         try:
-            self._spawn()
+            self._spawn(is_online=False)
         except (OSError, AssertionError) as error:
             raise ResourceError(
                 f"decode workers: cannot start one ({error})",
@@ -123,10 +107,10 @@ class DecodePool:
     def go_on(self, number: int) -> None:
         """A block of the job was taken: its worker may send another."""
         with self._lock:
-            for worker in self._workers:
+            for worker in list(self._workers):
                 if worker.job is not None and worker.job[0] == number and not self._closing:
                     worker.ahead -= 1
-                    worker.deadline = time.monotonic() + self._timeout_s
+                    worker.deadline = self._next_deadline()
                     with suppress(OSError):  # it died: the pool's thread finds out
                         worker.connection.send(GO)
                     self._wake_write.send_bytes(b"g")
@@ -155,78 +139,96 @@ class DecodePool:
         except Exception as error:  # a consumer that waits must hear of it, whatever it is
             self._fail(error)
 
+    def _next_deadline(self) -> float:
+        return time.monotonic() + self._bounds.timeout_s
+
     def _wait(self) -> None:
         """Wait for a result, a new job or a deadline, and deal with it."""
-        deadlines = [w.deadline for w in self._workers if w.job is not None or not w.ready]
+        deadlines = [w.deadline for w in self._workers if not w.is_idle]
         soonest = min(deadlines, default=math.inf)
         timeout = None if soonest == math.inf else max(0.0, soonest - time.monotonic())
         ready = wait([self._wake_read, *(w.connection for w in self._workers)], timeout)
         if self._closing:
             return
+        late_s = time.monotonic() - soonest
+        if late_s > _STOPPED_S:
+            for worker in self._workers:
+                worker.deadline += late_s
         if self._wake_read in ready:
             self._wake_read.recv_bytes()
         for worker in list(self._workers):
             if worker.connection in ready:
                 self._collect(worker)
-            elif time.monotonic() >= worker.deadline and (worker.job or not worker.ready):
+            elif worker.is_late:
                 self._expire(worker)
 
     def _assign(self) -> None:
         """Hand queued jobs to idle workers, and start workers while more jobs wait than will."""
         with self._lock:
             for worker in self._workers:
-                if worker.ready and worker.job is None and self._jobs:
-                    worker.job = self._jobs.popleft()
-                    worker.deadline = time.monotonic() + self._timeout_s
-                    try:
-                        worker.connection.send(worker.job[1])
-                    except OSError:  # it died while idle, which is not this clip's fault
-                        self._jobs.appendleft(worker.job)
-                        worker.job = None
-                        worker.ready = False
-            starting = sum(not worker.ready for worker in self._workers)
-            wanted = min(len(self._jobs) - starting, self._size - len(self._workers))
-        for _ in range(wanted):
-            self._spawn()
+                if worker.is_idle:
+                    self._give_job(worker)
+            starting = Counter(w.is_online for w in self._workers if not w.is_ready)
+            wanted = Counter(_needs_network(request) for _, request in self._jobs) - starting
+        for is_online in wanted.elements():
+            if len(self._workers) >= self._size:
+                idle = (w for w in self._workers if w.is_idle)
+                if (useless := next(idle, None)) is None:
+                    return
+                self._discard(useless)  # it is of the other kind, or it would have got a job
+            self._spawn(is_online=is_online)
 
-    def _collect(self, worker: _Worker) -> None:
+    def _give_job(self, worker: DecodeProcess) -> None:
+        """The first queued job of a worker's kind, if there is one."""
+        for job in self._jobs:
+            if _needs_network(job[1]) == worker.is_online:
+                break
+        else:
+            return
+        self._jobs.remove(job)
+        worker.job = job
+        worker.deadline = self._next_deadline()
         try:
-            result = _receive(worker)
-        except (EOFError, OSError):
-            self._bury(worker)
+            worker.connection.send(job[1])
+        except OSError:  # it died while idle, which is not this clip's fault
+            self._jobs.appendleft(job)
+            worker.job = None
+            worker.is_ready = False
+
+    def _collect(self, worker: DecodeProcess) -> None:
+        try:
+            answer = receive(worker.connection, self._bounds.answer_bytes)
+            if worker.job is None:
+                if not isinstance(answer.head, Ready):
+                    raise MessageError("an answer that nobody asked for")
+                worker.is_ready = True
+                self._failed_starts = 0
+                return
+            if isinstance(answer.head, StillAtWork):
+                worker.deadline = self._next_deadline()
+                return
+            number, request = worker.job
+            result = answer.of(request.video if isinstance(request, WindowsRef) else request)
+        except (EOFError, OSError, MessageError, ValueError) as error:
+            self._bury(worker, error)
             return
-        if worker.job is None:
-            assert result == "ready", "a worker without a job has nothing else to say"
-            worker.ready = True
-            self._failed_starts = 0
-            return
-        if isinstance(result, Beat):
-            worker.deadline = time.monotonic() + self._timeout_s
-            return
-        number = worker.job[0]
         with self._lock:
             if isinstance(result, WindowBlock):
                 worker.ahead += 1
                 # A worker that waits for us is not stuck.
                 is_waiting = worker.ahead >= BLOCKS_AHEAD
-                worker.deadline = math.inf if is_waiting else time.monotonic() + self._timeout_s
+                worker.deadline = math.inf if is_waiting else self._next_deadline()
             else:
                 worker.job, worker.ahead = None, 0
         self._deliver(number, result)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: DecodeProcess, reason: Exception) -> None:
         """A worker died: its video pays, and a new worker starts when there is work."""
         self._discard(worker)
-        code = worker.process.exitcode
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        how = str(reason) if isinstance(reason, MessageError) else worker.how_it_died()
         if worker.job is not None:
-            error = VideoError(
-                "crashed",
-                f"the decoder crashed on this file ({how})",
-                hint="the file may be damaged or hostile; the other videos are not affected",
-            )
-            self._deliver(worker.job[0], error)
-        elif not worker.ready:
+            self._deliver(worker.job[0], self._death(how))
+        elif not worker.is_ready:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
                 raise ResourceError(
@@ -234,47 +236,40 @@ class DecodePool:
                     hint="try --workers 0, which decodes in the main process",
                 )
 
-    def _expire(self, worker: _Worker) -> None:
+    def _death(self, how: str) -> VideoError:
+        """What a worker's death says of the video that it had."""
+        if how == OVERTIME:
+            return self._too_slow()
+        hint = "the file may be damaged or hostile; the other videos are not affected"
+        if how == KILLED:
+            hint = "the system may lack memory: fewer --workers"
+        return VideoError("crashed", f"the decoder crashed on this file ({how})", hint=hint)
+
+    def _too_slow(self) -> VideoError:
+        return VideoError(
+            "timeout",
+            f"not decoded after {self._bounds.timeout_s:g} s",
+            hint="--timeout SECONDS gives it longer",
+        )
+
+    def _expire(self, worker: DecodeProcess) -> None:
         if worker.job is None:
             worker.process.kill()  # never came up: its closing pipe counts as a failed start
             worker.deadline = math.inf
             return
         self._discard(worker)
-        error = VideoError(
-            "timeout",
-            f"not decoded after {self._timeout_s:g} s",
-            hint="--timeout SECONDS gives it longer",
-        )
-        self._deliver(worker.job[0], error)
+        self._deliver(worker.job[0], self._too_slow())
 
-    def _discard(self, worker: _Worker) -> None:
+    def _discard(self, worker: DecodeProcess) -> None:
         self._workers.remove(worker)
-        worker.process.kill()
-        worker.process.join(5)
-        worker.connection.close()
+        worker.end()
 
-    def _spawn(self) -> None:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=serve,
-            args=(theirs, self._read),
-            daemon=True,
-            name="actcli-decode",
+    def _spawn(self, *, is_online: bool) -> None:
+        self._workers.append(
+            start_process(self._context, self._read, self._bounds, is_online=is_online)
         )
-        with interrupts_blocked(), main_hidden():
-            process.start()
-        theirs.close()
-        self._workers.append(_Worker(process, ours, time.monotonic() + _STARTUP_S))
 
 
-def _receive(worker: _Worker) -> Any:
-    """The next answer of a worker, with its pixels; raises EOFError or OSError if it dies."""
-    result = worker.connection.recv()
-    if worker.job is not None:
-        request = worker.job[1]
-        ref = request.video if isinstance(request, WindowsRef) else request
-        if isinstance(result, ClipHeader):
-            return receive_clip(worker.connection, result, ref)
-        if isinstance(result, BlockHeader):
-            return receive_block(worker.connection, result, ref)
-    return result
+def _needs_network(request: VideoRef | WindowsRef) -> bool:
+    ref = request.video if isinstance(request, WindowsRef) else request
+    return is_remote(ref.path)

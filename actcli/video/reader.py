@@ -47,6 +47,7 @@ class Reader:
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """The stream's packets from the current position on; a read error is the end."""
         demuxer = self.container.demux(self.stream)
+        num_packets = 0
         while True:
             if time.monotonic() > self.deadline:
                 raise VideoError(
@@ -65,6 +66,9 @@ class Reader:
             if packet is None:
                 return
             if packet.size:  # the last ones are empty: they only tell a decoder to finish
+                num_packets += 1
+                if num_packets > self.limits.max_frames:
+                    raise VideoError("too_large", f"more than {self.limits.max_frames} frames")
                 yield packet
 
     def decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:

@@ -8,6 +8,8 @@ pictures are.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -97,6 +99,22 @@ def _open(file: BinaryIO, limits: LimitsConfig, more: dict[str, str]) -> InputCo
         raise explain_unopened(file) from error
 
 
+class _LocalFile(io.FileIO):
+    """Unbuffered: FFmpeg asks for large blocks itself."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """As of any file; to where no file of this disk can reach, which is its end.
+
+        Forged indices lead there, and PyAV prints what a file object raises.
+        """
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return super().seek(0, os.SEEK_END)
+
+
 @contextmanager
 def _as_file(source: Source, limits: LimitsConfig) -> Iterator[BinaryIO]:
     if not isinstance(source, str | Path):
@@ -111,8 +129,7 @@ def _as_file(source: Source, limits: LimitsConfig) -> Iterator[BinaryIO]:
             yield cast("BinaryIO", remote)
         return
     check_regular(source)
-    # Unbuffered: FFmpeg asks for large blocks itself.
-    with open(source, "rb", buffering=0) as file:
+    with _LocalFile(source) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise VideoError("refused", "not a regular file")
         yield file

@@ -11,19 +11,18 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from actcli.errors import VideoError
 from actcli.types import Clip, Preprocessing, VideoRef
-from actcli.windows import BEAT, BLOCK_FRAMES, Beat, WindowBlock, WindowsRef
+from actcli.video.bounds import Bounds
+from actcli.video.messages import Ended, Ready, StillAtWork, send
+from actcli.windows import BLOCK_FRAMES, Beat, WindowBlock, WindowsRef
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from actcli.config import LimitsConfig, SamplingConfig, WindowConfig
 
 log = logging.getLogger("actcli.video.worker")
@@ -82,26 +81,6 @@ class WindowReader:
         return BLOCKS_AHEAD * BLOCK_FRAMES * crops * 3 * side * side
 
 
-@dataclass(frozen=True, slots=True)
-class ClipHeader:
-    """A `Clip` without its pixels, which follow it through the pipe as raw bytes."""
-
-    shape: tuple[int, ...]
-    times_s: tuple[tuple[float, ...], ...]
-    start_s: float
-    end_s: float
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockHeader:
-    """A `WindowBlock` without its pixels, which follow it as raw bytes."""
-
-    shape: tuple[int, ...]
-    about: dict[str, Any]
-    """Its fields but for ref and frames."""
-
-
 def read_or_error(ref: VideoRef, read: Read) -> Clip | VideoError:
     """The clip, or why there is none; a bug while reading costs its video, never the run."""
     found = _try(lambda: read(ref), ref)
@@ -128,8 +107,10 @@ def _try(run: Callable[[], T], ref: VideoRef) -> T | VideoError:
     except VideoError as error:
         return error
     except MemoryError:
-        return VideoError("too_large", "not enough memory to decode it")
+        return _no_memory()
     except Exception as error:
+        if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+            return _no_memory()  # as torch puts it
         log.info("reading %s failed", ref.id, exc_info=True)
         return VideoError(
             "crashed",
@@ -138,87 +119,56 @@ def _try(run: Callable[[], T], ref: VideoRef) -> T | VideoError:
         )
 
 
-def serve(connection: Connection, read: Read | ReadBlocks) -> None:
+def _no_memory() -> VideoError:
+    return VideoError(
+        "too_large", "not enough memory to decode it", hint="--max-memory MIB allows a worker more"
+    )
+
+
+def serve(connection: Connection, read: Read | ReadBlocks, bounds: Bounds, is_online: bool) -> None:
     """Answer jobs until the parent closes the connection; first message: ready.
 
-    A clip is one answer. Of a video in windows each block is one, and None or an error the last.
+    A clip is one answer. Of a video in windows each block is one, and an end or an error the last.
+
+    is_online: there may be remote videos among the jobs
     """
     import torch
 
+    bounds.put_up(is_online=is_online)  # before there is a second thread
     end_with_parent()
     torch.set_num_threads(1)
     try:
-        connection.send("ready")
+        send(connection, Ready())
         while (job := connection.recv()) is not None:
+            bounds.renew_time()
             if isinstance(job, WindowsRef):
-                _send_blocks(connection, read_blocks(job, cast("ReadBlocks", read)))
+                blocks = read_blocks(job, cast("ReadBlocks", read))
+                _send_blocks(connection, blocks, bounds)
             elif job != GO:  # which may come after the last block
-                _send(connection, read_or_error(job, cast("Read", read)))
+                send(connection, read_or_error(job, cast("Read", read)))
     except (EOFError, OSError):
         return  # the parent is gone or has no more use for us
 
 
-def _send(connection: Connection, result: Clip | VideoError) -> None:
-    if isinstance(result, Clip):
-        send_clip(connection, result)
-    else:
-        connection.send(result)
-
-
-def _send_blocks(connection: Connection, blocks: Iterator[WindowBlock | Beat | VideoError]) -> None:
+def _send_blocks(
+    connection: Connection, blocks: Iterator[WindowBlock | Beat | VideoError], bounds: Bounds
+) -> None:
     """Send blocks as they come, so many ahead of what the parent has taken."""
     ahead = 0
     for block in blocks:
+        bounds.renew_time()
         if isinstance(block, VideoError):
-            connection.send(block)
+            send(connection, block)
             return
         if isinstance(block, Beat):
-            connection.send(BEAT)
+            send(connection, StillAtWork())
             continue
         if ahead == BLOCKS_AHEAD:
             connection.recv()
             ahead -= 1
-        send_block(connection, block)
+        send(connection, block)
         ahead += 1
-    connection.send(None)
-
-
-def send_block(connection: Connection, block: WindowBlock) -> None:
-    """As `send_clip`."""
-    names = [field.name for field in fields(block) if field.name not in ("ref", "frames")]
-    about = {name: getattr(block, name) for name in names}
-    connection.send(BlockHeader(block.frames.shape, about))
-    connection.send_bytes(block.frames.reshape(-1).data)
-
-
-def receive_block(connection: Connection, header: BlockHeader, ref: VideoRef) -> WindowBlock:
-    """As `receive_clip`."""
-    return WindowBlock(ref, _receive_pixels(connection, header.shape), **header.about)
-
-
-def _receive_pixels(connection: Connection, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    import numpy as np
-
-    frames = np.empty(shape, dtype=np.uint8)
-    connection.recv_bytes_into(frames.reshape(-1).data)
-    return frames
-
-
-def send_clip(connection: Connection, clip: Clip) -> None:
-    """The worker's end of a clip's way: what it is, then its pixels as they lie in memory."""
-    times_s = tuple(map(tuple, clip.times_s.tolist()))
-    header = ClipHeader(clip.frames.shape, times_s, clip.start_s, clip.end_s, clip.warnings)
-    connection.send(header)
-    connection.send_bytes(clip.frames.reshape(-1).data)
-
-
-def receive_clip(connection: Connection, header: ClipHeader, ref: VideoRef) -> Clip:
-    """The parent's end, after the header; raises EOFError or OSError if the worker dies."""
-    import numpy as np
-
-    frames = _receive_pixels(connection, header.shape)
-    times_s = np.asarray(header.times_s)
-    return Clip(ref, frames, times_s, header.start_s, header.end_s, header.warnings)
+    send(connection, Ended())
 
 
 def end_with_parent() -> None:

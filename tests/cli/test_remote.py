@@ -6,6 +6,9 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
+
+from actcli.video import sandbox
 from tests.cli.conftest import LABELS, Cli
 from tests.remote.conftest import server as server  # noqa: PLC0414  (a fixture)
 from tests.remote.serving import Served
@@ -33,6 +36,17 @@ def test_a_second_run_reads_one_byte(cli: Cli, videos: Path, server: Served) -> 
     server.sent = 0
     assert cli("classify", uri, "--labels", LABELS).records[0]["cached"]
     assert server.sent <= 2
+
+
+@pytest.mark.skipif(sandbox.missing() is not None, reason="no sandbox here")
+def test_workers_that_are_locked_in_read_remote_and_local_videos(
+    cli: Cli, videos: Path, server: Served
+) -> None:
+    uris = put(server, videos, "run.mp4", "wave.mp4")
+    mixed = [uris[0], videos / "jump.mp4", uris[1]]
+    flags = ["--labels", LABELS, "--no-cache", "--workers", "1", "--sandbox", "require"]
+    done = cli("classify", *mixed, *flags)
+    assert [record["label"] for record in done.records] == ["run", "jump", "wave"]
 
 
 def test_stdin_may_name_uris_only_where_allowed(cli: Cli, videos: Path, server: Served) -> None:

@@ -232,7 +232,7 @@ def test_pickled_weights_are_never_downloaded(hub: HubServer, settings: HubSetti
     assert not any(request.path.endswith(".bin") for request in hub.requests)
 
 
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:{port}", "http://no-such-host.invalid"])
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:{port}", "https://no-such-host.invalid"])
 def test_a_dead_network_answers_at_once_with_what_to_type(
     endpoint: str, settings: HubSettings
 ) -> None:
@@ -257,6 +257,12 @@ def test_a_hub_that_says_nothing_is_not_waited_for(hub: HubServer, settings: Hub
 def test_an_endpoint_that_is_no_address_is_refused(endpoint: str, settings: HubSettings) -> None:
     error = refusal(replace(settings, endpoint=endpoint))
     assert error.message.startswith("HF_ENDPOINT: not an address")
+
+
+@pytest.mark.parametrize("host", ["hub.example", "127.0.0.1.example", "192.168.1.9", "[2001::1]"])
+def test_models_come_over_a_verified_way_only(host: str, settings: HubSettings) -> None:
+    error = refusal(replace(settings, endpoint=f"http://{host}:1"))
+    assert error.message.startswith("HF_ENDPOINT: models come over https only")
 
 
 def test_offline_refuses_what_is_not_here_and_asks_nobody(

@@ -156,6 +156,18 @@ def test_more_pixels_than_allowed_are_refused_before_decoding(numbered: Make, su
     assert probe(numbered(f"a.{suffix}"), LimitsConfig(max_pixels=6144)).num_frames == 60
 
 
+@pytest.mark.parametrize("seek", [True, False])
+def test_a_video_of_too_many_frames_is_refused(numbered: Make, seek: bool) -> None:
+    def read(max_frames: int) -> None:
+        limits = LimitsConfig(max_frames=max_frames)
+        read_frames(numbered("a.mp4"), lambda _: [0], PictureMaker(SMALL), limits, seek=seek)
+
+    read(60)
+    with pytest.raises(VideoError) as caught:
+        read(59)
+    assert (caught.value.kind, caught.value.message) == ("too_large", "more than 59 frames")
+
+
 def test_a_frame_that_grows_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     first = write_video(tmp_path / "1.ts", num_frames=24)
     second = write_video(

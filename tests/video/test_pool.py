@@ -14,6 +14,7 @@ import pytest
 
 from actcli.errors import ResourceError, VideoError
 from actcli.types import Clip, Failure, VideoRef
+from actcli.video.bounds import Bounds
 from actcli.video.loader import IDLE, Loader, window_size
 from actcli.windows import BEAT, Beat, Window, WindowBlock, WindowsRef
 
@@ -35,7 +36,7 @@ def read_by_name(ref: VideoRef) -> Clip:
 
 
 def loader(workers: int, *, timeout_s: float = 60.0, window: int = 8) -> Loader:
-    return Loader(read_by_name, workers=workers, timeout_s=timeout_s, window=window).start()
+    return Loader(read_by_name, workers=workers, bounds=Bounds(timeout_s), window=window).start()
 
 
 def results(load: Loader, *names: str) -> list[object]:
@@ -115,7 +116,7 @@ class DiesOnArrival:
 
 def test_workers_that_cannot_start_are_a_resource_error() -> None:
     with (
-        Loader(DiesOnArrival(), workers=2, timeout_s=9, window=4).start() as load,
+        Loader(DiesOnArrival(), workers=2, bounds=Bounds(9), window=4).start() as load,
         pytest.raises(ResourceError, match=r"3 died while starting \(exit code 7\)"),
     ):
         list(load.load([VideoRef("0")]))
@@ -221,19 +222,19 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_workers_wait_for_the_first_video_if_they_are_not_started() -> None:
-    load = Loader(read_by_name, workers=2, timeout_s=60.0, window=8)
+    load = Loader(read_by_name, workers=2, bounds=Bounds(60.0), window=8)
     with load:
         items = [item for item in load.load(["seen", "before"]) if item is not IDLE]
         assert items == ["seen", "before"]
         assert load._pool is not None
         assert load._pool._workers == []
-    late = Loader(read_by_name, workers=2, timeout_s=60.0, window=8)
+    late = Loader(read_by_name, workers=2, bounds=Bounds(60.0), window=8)
     assert kinds(results(late, "0", "1", "2")) == ["0", "1", "2"]
 
 
 def test_leaving_before_anything_was_decoded_ends_at_once() -> None:
     started = time.monotonic()
-    with Loader(read_by_name, workers=2, timeout_s=60.0, window=8) as load:
+    with Loader(read_by_name, workers=2, bounds=Bounds(60.0), window=8) as load:
         next(load.load(["seen"]))
     assert time.monotonic() - started < 20
 
@@ -255,7 +256,7 @@ def read_windows(request: WindowsRef) -> Iterator[WindowBlock]:
 
 
 def block_loader(workers: int, *, timeout_s: float = 60.0) -> Loader:
-    return Loader(read_windows, workers=workers, timeout_s=timeout_s, window=4).start()
+    return Loader(read_windows, workers=workers, bounds=Bounds(timeout_s), window=4).start()
 
 
 def blocks(load: Loader, *names: str, pause_s: float = 0.0) -> list[str]:
@@ -314,12 +315,12 @@ def beat_first(request: WindowsRef) -> Iterator[WindowBlock | Beat]:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_worker_that_beats_is_no_stuck_worker(workers: int) -> None:
-    load = Loader(beat_first, workers=workers, timeout_s=0.8, window=4).start()
+    load = Loader(beat_first, workers=workers, bounds=Bounds(0.8), window=4).start()
     assert blocks(load, "a2") == ["a2 0", "a2 1."]
 
 
 def test_a_worker_stuck_between_blocks_is_replaced() -> None:
-    load = Loader(hang_after_one, workers=1, timeout_s=0.5, window=4).start()
+    load = Loader(hang_after_one, workers=1, bounds=Bounds(0.5), window=4).start()
     assert blocks(load, "x1", "x1") == ["x1 0", "x1 timeout"] * 2
 
 

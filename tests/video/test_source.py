@@ -20,6 +20,7 @@ from actcli.config import LimitsConfig
 from actcli.errors import VideoError
 from actcli.video.decode import probe
 from actcli.video.source import Source, open_media
+from tests.video.making import write_video
 
 Make = Callable[..., Path]
 LIMITS = LimitsConfig()
@@ -296,3 +297,15 @@ def message_of(source: Source) -> str:
     with pytest.raises(VideoError) as caught:
         probe(source)
     return caught.value.message
+
+
+def test_an_index_that_leads_beyond_the_disk_says_nothing_on_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_video(tmp_path / "a.asf", codec="wmv2", num_frames=6)
+    content = bytearray(path.read_bytes())
+    content[194:202] = (2**62).to_bytes(8, "little")  # the size of an object in its header
+    path.write_bytes(content)
+    with suppress(VideoError):
+        probe(path)
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,199 @@
+"""What comes out of a decode process is checked before anything is made of it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pickle
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actcli.errors import VideoError
+from actcli.types import Clip, Failure, VideoRef
+from actcli.video import messages
+from actcli.video.bounds import Bounds
+from actcli.video.loader import IDLE, Loader
+from actcli.video.messages import Answer, Ended, MessageError, Ready, StillAtWork, receive, send
+from actcli.windows import Window, WindowBlock
+
+REF = VideoRef("a.mp4", id="A")
+CLIP_HEAD = {
+    "kind": "clip", "shape": [1, 2, 3, 4, 4], "times_s": [[0.1, 0.2]], "start_s": 0.0,
+    "end_s": 1.0, "warnings": [],
+}  # fmt: skip
+
+
+def pipe() -> tuple[Connection, Connection]:
+    ours, theirs = multiprocessing.Pipe()
+    return ours, theirs
+
+
+def sent(value: Any, max_bytes: int = 1 << 20) -> Answer:
+    ours, theirs = pipe()
+    send(theirs, value)
+    return receive(ours, max_bytes)
+
+
+def clip(warnings: tuple[str, ...] = ()) -> Clip:
+    frames = np.arange(1 * 2 * 3 * 4 * 4, dtype=np.uint8).reshape(1, 2, 3, 4, 4)
+    return Clip(REF, frames, np.array([[0.1, 1 / 3]]), -0.5, 2**-40, warnings)
+
+
+def test_a_clip_arrives_bit_by_bit() -> None:
+    was = clip(("one", "two"))
+    now = sent(was).of(REF)
+    assert isinstance(now, Clip)
+    assert np.array_equal(now.frames, was.frames)
+    assert now.times_s.tolist() == was.times_s.tolist()
+    assert (now.ref, now.start_s, now.end_s, now.warnings) == (REF, -0.5, 2**-40, ("one", "two"))
+
+
+def test_a_block_arrives_with_its_windows() -> None:
+    frames = np.ones((2, 1, 3, 4, 4), np.uint8)
+    windows = (Window(0.1, 1.1, 3, 9, ((0, 1), (1, 1)), ((0.1, 0.2), (0.3, 0.3))),)
+    was = WindowBlock(REF, frames, 4, 7, windows, 9.5, True, may_keep=False, warnings=("w",))
+    now = sent(was).of(REF)
+    assert isinstance(now, WindowBlock)
+    assert np.array_equal(now.frames, frames)
+    for name in ("number", "first_place", "windows", "video_s", "is_last", "may_keep", "warnings"):
+        assert getattr(now, name) == getattr(was, name), name
+
+
+def test_an_error_arrives_with_its_hint() -> None:
+    now = sent(VideoError("truncated", "cut off", hint="copy it again")).of(REF)
+    assert isinstance(now, VideoError)
+    assert (now.kind, now.message, now.hint) == ("truncated", "cut off", "copy it again")
+    assert sent(VideoError("timeout", "late")).of(REF).hint is None  # type: ignore[union-attr]
+
+
+def test_signs_arrive() -> None:
+    assert isinstance(sent(Ready()).head, Ready)
+    assert isinstance(sent(StillAtWork()).head, StillAtWork)
+    assert sent(Ended()).of(REF) is None
+    with pytest.raises(MessageError, match="ready is no answer"):
+        sent(Ready()).of(REF)
+
+
+def test_names_that_are_not_utf8_and_long_texts_do_not_stop_a_message() -> None:
+    now = sent(clip(("bad \udcff name", "x" * 20_000))).of(REF)
+    assert isinstance(now, Clip)
+    assert now.warnings[0] == "bad ? name"
+    assert len(now.warnings[1]) == 10_000
+    error = sent(VideoError("crashed", "y" * 20_000, hint="\udc80")).of(REF)
+    assert isinstance(error, VideoError)
+    assert (len(error.message) <= 10_000, error.hint) == (True, "?")
+
+
+def without(name: str) -> dict[str, object]:
+    return {key: value for key, value in CLIP_HEAD.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [], None, 7, "clip", {}, {"kind": "shell"}, without("shape"), without("kind"),
+        CLIP_HEAD | {"extra": 1}, CLIP_HEAD | {"shape": [1, 2, 3, 4]},
+        CLIP_HEAD | {"shape": [1, 2, 3, 4, -4]}, CLIP_HEAD | {"shape": [1, 2, 3, 4, 0]},
+        CLIP_HEAD | {"shape": [1, 2, 3, 4, 2**80]}, CLIP_HEAD | {"shape": [1, 2, 3, 4, 4.5]},
+        CLIP_HEAD | {"end_s": float("nan")}, CLIP_HEAD | {"times_s": [[float("inf")]]},
+        CLIP_HEAD | {"times_s": 7}, CLIP_HEAD | {"warnings": ["x" * 20_000]},
+        CLIP_HEAD | {"warnings": ["x"] * 200}, CLIP_HEAD | {"warnings": [7]},
+        {"kind": "failed", "error": "gone", "message": "m", "hint": None},
+        {"kind": "failed", "error": "crashed", "message": 7, "hint": None},
+    ],
+    ids=lambda head: json.dumps(head)[:40],
+)  # fmt: skip
+def test_a_head_of_another_form_is_refused(head: object) -> None:
+    ours, theirs = pipe()
+    theirs.send_bytes(json.dumps(head).encode())
+    with pytest.raises(MessageError, match="not a message"):
+        receive(ours, 1 << 20)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"kind":"clip",'])
+def test_what_is_not_json_is_refused(text: bytes) -> None:
+    ours, theirs = pipe()
+    theirs.send_bytes(text)
+    with pytest.raises(MessageError, match="not a message"):
+        receive(ours, 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("count", "message"), [(95, "fewer pixels"), (0, "fewer pixels"), (97, "more pixels than it")]
+)
+def test_pixels_are_as_many_as_the_head_says(count: int, message: str) -> None:
+    ours, theirs = pipe()
+    theirs.send_bytes(json.dumps(CLIP_HEAD).encode())
+    theirs.send_bytes(bytes(count))
+    with pytest.raises(MessageError, match=message):
+        receive(ours, 1 << 20)
+
+
+def test_nothing_is_allocated_for_more_pixels_than_were_asked_for() -> None:
+    ours, theirs = pipe()
+    theirs.send_bytes(json.dumps(CLIP_HEAD | {"shape": [2**30, 2**30, 3, 2**20, 1]}).encode())
+    with pytest.raises(MessageError, match="more pixels than were asked for"):
+        receive(ours, 1 << 20)
+
+
+class Touch:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def taken_over(ref: VideoRef) -> Clip:
+    """A reader that a file has taken over, as far as the id says."""
+    if ref.id == "good":
+        return clip()
+    path = Path(ref.path)
+
+    def say(connection: Connection, *_: object) -> None:
+        LIES[ref.id](connection, path)
+
+    messages._send_head = say
+    return clip()
+
+
+def half(connection: Connection, _: Path) -> None:
+    import os
+
+    os.write(connection.fileno(), b"\x00\x00\x10\x00half of it")
+    time.sleep(60)
+
+
+LIES: dict[str, Callable[[Connection, Path], object]] = {
+    "pickle": lambda connection, path: connection.send(Touch(path)),
+    "pickle as pixels": lambda connection, path: (
+        connection.send_bytes(json.dumps(CLIP_HEAD).encode()),
+        connection.send_bytes(pickle.dumps(Touch(path))),
+    ),
+    "ready": lambda connection, _: connection.send_bytes(b'{"kind":"ready"}'),
+    "huge": lambda connection, _: connection.send_bytes(
+        json.dumps(CLIP_HEAD | {"shape": [1, 1, 3, 2**20, 2**20]}).encode()
+    ),
+    "flood": lambda connection, _: connection.send_bytes(bytes(17 << 20)),
+    "half": half,
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_worker_that_was_taken_over_costs_its_video(tmp_path: Path, lie: str) -> None:
+    path = tmp_path / "touched"
+    refs = [VideoRef(str(path), id=name) for name in ("good", lie, "good")]
+    with Loader(taken_over, workers=1, bounds=Bounds(1.0), window=4) as loader:
+        items = [item for item in loader.load(refs) if item is not IDLE]
+    assert [type(item) for item in items] == [Clip, Failure, Clip]
+    assert isinstance(items[1], Failure)
+    assert items[1].error.kind == "crashed"
+    assert not path.exists()
