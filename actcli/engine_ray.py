@@ -175,7 +175,7 @@ class _Decoder:
         refs = [VideoRef(**json.loads(text)) for text in batch["ref"]]
         first, self._count = self._count, self._count + len(refs)
         for number, ref in enumerate(refs, first):
-            self._pool.submit(number, ref)
+            self._pool.submit((number, 0), ref)
         results = [self._wait(number) for number in range(first, self._count)]
         about, pixels = zip(*map(_from_clip, results), strict=True)
         return {**batch, "about": list(about), "pixels": list(pixels)}
@@ -188,9 +188,9 @@ class _Decoder:
             raise result
         return result
 
-    def _deliver(self, number: int, result: object) -> None:
+    def _deliver(self, job: tuple[int, int], result: object) -> None:
         with self._news:
-            self._done[number] = result
+            self._done[job[0]] = result
             self._news.notify_all()
 
     def _fail(self, error: Exception) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BLOCK_FRAMES = 64
 """Frames of a block at most: one pass of the model on a CPU."""
+BLOCKS_AHEAD: Final = 2
+"""Of one reader, read before its first is taken."""
 
 
 class Beat:
@@ -48,6 +50,14 @@ class WindowsRef:
 
     video: VideoRef
     first_block: int = 0
+    stripe: int = 0
+    """Which share of the blocks, where several readers have one each."""
+    stripes: int = 1
+
+    def has(self, block: int) -> bool:
+        """Whether a block is asked for, by its number."""
+        is_own = block // BLOCKS_AHEAD % self.stripes == self.stripe
+        return is_own and block >= self.first_block
 
 
 @dataclass(frozen=True, slots=True)

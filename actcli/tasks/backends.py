@@ -34,7 +34,8 @@ def open_engine(
         return
     first = refs[0] if isinstance(refs, list | tuple) and refs else None
     is_eager = first is None or not pipeline.cache.knows(first.path)
-    with pipeline.start_loader(windows=windows, is_eager=is_eager) as loader:
+    known = len(refs) if isinstance(refs, list | tuple) else None
+    with pipeline.start_loader(windows=windows, is_eager=is_eager, num_films=known) as loader:
         from actcli.engine_windows import WindowEngine
 
         built, config = pipeline.plan.build(), pipeline.config
@@ -55,7 +56,7 @@ def _processes(pipeline: Pipeline[Any]) -> Iterator[tuple[Built, Embedder, int]]
     """An engine for each of the run's devices; the text is embedded on the first of them."""
     from actcli.engine_processes import ProcessEngine
     from actcli.engine_spec import EngineSpec
-    from actcli.video.loader import auto_workers
+    from actcli.video.cores import auto_workers
 
     plan, run = pipeline.plan, pipeline.config.run
     devices = _named(run.devices)

@@ -242,6 +242,7 @@ class Pipeline(Generic[C]):
         *,
         windows: WindowConfig | None = None,
         is_eager: bool = True,
+        num_films: int | None = None,
     ) -> Loader:
         """Decode workers that read clips or windows as this run samples them, or as given."""
         from actcli.video.loader import start_loader
@@ -256,4 +257,6 @@ class Pipeline(Generic[C]):
             batch_size=config.run.batch_size or 16,
             clip_bytes=read.clip_bytes,
             is_eager=is_eager,
+            # Cuts between shots are found by decoding the whole, which nobody should do twice.
+            num_films=None if windows is None or windows.shots else num_films,
         )

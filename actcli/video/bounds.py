@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from actcli.errors import ResourceError
 from actcli.remote.ranges import MAX_KEPT_BYTES
 from actcli.video import sandbox
 from actcli.video.sandbox import SandboxMode
@@ -42,6 +43,13 @@ class Bounds:
         """What a run allows."""
         memory_bytes = limits.max_memory_mib << 20
         return cls(limits.timeout_s, memory_bytes, answer_bytes, limits.sandbox)
+
+    def refuse_this_process(self) -> None:
+        """Raise ResourceError if videos must not be decoded where the rest of a run is."""
+        if self.sandbox == "require":
+            raise ResourceError(
+                "--sandbox require: this process can't be locked in", hint="--workers 1"
+            )
 
     def put_up(self, *, is_online: bool) -> None:
         """Bound this process for good; raises OSError or RuntimeError if it must be and can't."""

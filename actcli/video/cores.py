@@ -8,6 +8,12 @@ from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
+_MAX_AUTO_WORKERS = 16
+
+
+def auto_workers(cores: int | None = None) -> int:
+    """One decode process per core, at most 16; None is those that this process may use."""
+    return min(cores or available_cores(), _MAX_AUTO_WORKERS)
 
 
 def available_cores(groups: Path = _GROUPS, own: Path = _OWN) -> int:

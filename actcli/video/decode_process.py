@@ -34,7 +34,7 @@ class DecodeProcess:
     is_online: bool
     """May use a network."""
     is_ready: bool = False
-    job: tuple[int, VideoRef | WindowsRef] | None = None
+    job: tuple[tuple[int, int], VideoRef | WindowsRef] | None = None
     ahead: int = 0
     """Blocks of the job that nobody took yet."""
 

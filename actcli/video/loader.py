@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, cast
 
 from actcli.errors import ResourceError, VideoError
-from actcli.types import Failure, VideoRef
+from actcli.types import Clip, Failure, VideoRef
 from actcli.video.bounds import Bounds
-from actcli.video.cores import available_cores
-from actcli.video.pool import DecodePool
-from actcli.video.worker import BLOCKS_AHEAD, Read, ReadBlocks, read_blocks, read_or_error
-from actcli.windows import Beat, WindowBlock, WindowsRef
+from actcli.video.cores import auto_workers
+from actcli.video.pool import DecodePool, Job, Result
+from actcli.video.striping import WHOLE, StripedVideo
+from actcli.video.worker import Read, ReadBlocks, read_blocks, read_or_error
+from actcli.windows import BLOCKS_AHEAD, Beat, WindowBlock, WindowsRef
 
 if TYPE_CHECKING:
     from actcli.config import LimitsConfig
@@ -33,12 +34,6 @@ class Idle:
 IDLE: Final = Idle()
 IDLE_AFTER_S = 0.5
 _WINDOW_BYTES = 1 << 30
-_MAX_AUTO_WORKERS = 16
-
-
-def auto_workers(cores: int | None = None) -> int:
-    """One decode process per core, at most 16; None is those that this process may use."""
-    return min(cores or available_cores(), _MAX_AUTO_WORKERS)
 
 
 class Loader:
@@ -50,23 +45,29 @@ class Loader:
         watchdog.
     bounds: what one worker may take.
     window: videos that may be on their way at once; see `window_size`.
+    stripes: workers that read one video in windows between them.
 
     Use as a context manager: leaving it kills the workers, also in the middle of a decode.
     """
 
     def __init__(
-        self, read: Read | ReadBlocks, *, workers: int, bounds: Bounds, window: int
+        self,
+        read: Read | ReadBlocks,
+        *,
+        workers: int,
+        bounds: Bounds,
+        window: int,
+        stripes: int = 1,
     ) -> None:
-        if bounds.sandbox == "require" and not workers:
-            raise ResourceError(
-                "--sandbox require: this process can't be locked in (got --workers 0)",
-                hint="--workers 1",
-            )
+        if not workers:
+            bounds.refuse_this_process()
         self.workers = workers
-        self._must_be_locked_in = bounds.sandbox == "require"
+        self._bounds = bounds
         self._read = read
         self._window = max(window, 1)
         self._condition = threading.Condition()
+        self._stripes = stripes if workers else 1
+        self._striped: dict[int, StripedVideo] = {}
         self._results: dict[int, deque[object]] = {}
         self._requests: dict[int, VideoRef] = {}
         self._fed = 0
@@ -79,7 +80,7 @@ class Loader:
         self._closed = False
         self._is_started = False
         self._pool = (
-            DecodePool(workers, read, bounds, self._finish, self._break) if workers else None
+            DecodePool(workers, read, bounds, self._collect, self._break) if workers else None
         )
 
     def start(self) -> Loader:
@@ -111,9 +112,9 @@ class Loader:
         """Yield a `Clip` or `Failure` for each `VideoRef`, in order; call it once.
 
         For each `WindowsRef` come `WindowBlock`s, and a `Failure` if these are not all. Any other
-        value among the requests passes through in its place. `IDLE` is yielded when nothing was
-        ready for half a second. An exception that `requests` raises is raised here after the
-        results that came before it. Decoding starts now, not at the first `next`.
+        request passes through in its place. `IDLE` is yielded when nothing was ready for half a
+        second. What `requests` raises is raised here, after the results that came before it.
+        Decoding starts now, not at the first `next`.
         """
         threading.Thread(
             target=self._feed, args=(iter(requests),), daemon=True, name="actcli-feeder"
@@ -144,9 +145,11 @@ class Loader:
             del self._results[number]
         if isinstance(item, WindowBlock):
             if self._pool is not None:
-                self._pool.go_on(number)
+                striped = self._striped.get(number)
+                self._pool.go_on((number, striped.share_of(item.number) if striped else WHOLE))
         else:
             self._requests.pop(number, None)
+            self._striped.pop(number, None)
             self._taken += 1
         self._condition.notify_all()
         if isinstance(item, VideoError):
@@ -184,18 +187,27 @@ class Loader:
             return
         if not self._is_started:
             self._start_late()
-        if self._pool is not None:
-            self._pool.submit(number, request)
+        if self._pool is not None and isinstance(request, WindowsRef) and self._stripes > 1:
+            self._dispatch_shares(self._pool, number, request)
+        elif self._pool is not None:
+            self._pool.submit((number, WHOLE), request)
         elif isinstance(request, WindowsRef):
             self._read_blocks(number, request)
         else:
             self._finish(number, read_or_error(request, cast("Read", self._read)))
 
+    def _dispatch_shares(self, pool: DecodePool, number: int, request: WindowsRef) -> None:
+        """One video after another: what waits for its turn must not keep a share from a worker."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or not self._striped)
+            striped = self._striped[number] = StripedVideo(request, self._stripes)
+        for share in striped.shares:
+            pool.submit((number, share.stripe), share)
+
     def _read_blocks(self, number: int, request: WindowsRef) -> None:
         """Here in the feeder's thread, so many ahead as a worker would be."""
-        for block in read_blocks(request, cast("ReadBlocks", self._read)):
-            if isinstance(block, Beat):
-                continue
+        found = read_blocks(request, cast("ReadBlocks", self._read))
+        for block in (item for item in found if not isinstance(item, Beat)):
             with self._condition:
                 self._condition.wait_for(
                     lambda: self._closed or len(self._results.get(number, ())) < BLOCKS_AHEAD
@@ -214,10 +226,26 @@ class Loader:
             try:
                 self.start()
             except ResourceError as error:
-                if self._must_be_locked_in:
-                    raise
+                self._bounds.refuse_this_process()
                 log.warning("%s: decoding in this process instead", error.message)
                 self._pool, self._is_started = None, True
+
+    def _collect(self, job: Job, result: Result) -> None:
+        """Take what the pool has of a job."""
+        number, share = job
+        striped = self._striped.get(number)
+        if striped is None:
+            if share == WHOLE:
+                self._finish(number, result)
+            return
+        assert not isinstance(result, Clip), "shares are of videos in windows"
+        if isinstance(result, VideoError) and (rest := striped.whole_rest()) is not None:
+            assert self._pool is not None, "results come from it"
+            self._pool.cancel(number)
+            self._pool.submit((number, WHOLE), rest)
+            return
+        for item in striped.take(share, result):
+            self._finish(number, item)
 
     def _finish(self, number: int, result: object) -> None:
         with self._condition:
@@ -238,18 +266,21 @@ def start_loader(
     batch_size: int,
     clip_bytes: int,
     is_eager: bool = True,
+    num_films: int | None = None,
 ) -> Loader:
     """A loader whose first worker is on its way, or, if not eager, waits for the first video.
 
     workers: decode processes; None is one per core, or none where they can't be started
     batch_size: videos that the consumer takes at once
     clip_bytes: pixels of one video that may wait; no answer of a worker has more
+    num_films: videos to be read in windows, if known: those of a few are read by all workers
     """
 
     def start(count: int) -> Loader:
         window = window_size(count, batch_size, clip_bytes)
         bounds = Bounds.of(limits, clip_bytes)
-        loader = Loader(read, workers=count, bounds=bounds, window=window)
+        stripes = count if num_films is not None and num_films < count else 1
+        loader = Loader(read, workers=count, bounds=bounds, window=window, stripes=stripes)
         return loader.start() if is_eager else loader
 
     if workers is not None or limits.sandbox == "require":

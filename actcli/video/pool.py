@@ -25,8 +25,8 @@ from actcli.video import sandbox
 from actcli.video.bounds import Bounds
 from actcli.video.decode_process import KILLED, OVERTIME, DecodeProcess, start_process
 from actcli.video.messages import MessageError, Ready, StillAtWork, receive
-from actcli.video.worker import BLOCKS_AHEAD, GO, Read, ReadBlocks
-from actcli.windows import WindowBlock, WindowsRef
+from actcli.video.worker import GO, Read, ReadBlocks
+from actcli.windows import BLOCKS_AHEAD, WindowBlock, WindowsRef
 
 log = logging.getLogger("actcli.video.pool")
 
@@ -38,7 +38,9 @@ _STOPPED_S = 5.0
 
 Result = Clip | WindowBlock | VideoError | None
 """None ends a video that came in blocks."""
-Deliver = Callable[[int, Result], None]
+Job = tuple[int, int]
+"""The number of a request, and which share of it; pools tell jobs apart and no more."""
+Deliver = Callable[[Job, Result], None]
 
 
 class DecodePool:
@@ -47,7 +49,7 @@ class DecodePool:
     read: runs in the workers; picklable; raises VideoError for what can't be read.
     bounds: what one process may take; a worker that takes longer for a clip, block or beat is
         killed and replaced.
-    deliver: called in the pool's thread with (job number, result) for every job, once; for a video
+    deliver: called in the pool's thread with (job, result) for every job, once; for a video
         in blocks with each of them, then with None or an error.
     fail: called there if the pool can't go on; then no more is delivered.
     """
@@ -72,7 +74,7 @@ class DecodePool:
         else:
             self._context = multiprocessing.get_context("spawn")
         self._workers: list[DecodeProcess] = []
-        self._jobs: deque[tuple[int, VideoRef | WindowsRef]] = deque()
+        self._jobs: deque[tuple[Job, VideoRef | WindowsRef]] = deque()
         self._failed_starts = 0
         self._closing = False
         self._lock = threading.Lock()
@@ -96,19 +98,29 @@ class DecodePool:
             ) from error
         self._thread.start()
 
-    def submit(self, number: int, ref: VideoRef | WindowsRef) -> None:
-        """Queue a job; `deliver` will be called with its number."""
+    def submit(self, job: Job, ref: VideoRef | WindowsRef) -> None:
+        """Queue a job; `deliver` will be called with it."""
         with self._lock:
             if self._closing:
                 return
-            self._jobs.append((number, ref))
+            self._jobs.append((job, ref))
             self._wake_write.send_bytes(b"j")
 
-    def go_on(self, number: int) -> None:
+    def cancel(self, number: int) -> None:
+        """Drop all jobs of a request; to be called in `deliver`, which hears no more of them."""
+        with self._lock:
+            left = [item for item in self._jobs if item[0][0] != number]
+            self._jobs.clear()
+            self._jobs.extend(left)
+        for worker in list(self._workers):
+            if worker.job is not None and worker.job[0][0] == number:
+                self._discard(worker)
+
+    def go_on(self, job: Job) -> None:
         """A block of the job was taken: its worker may send another."""
         with self._lock:
             for worker in list(self._workers):
-                if worker.job is not None and worker.job[0] == number and not self._closing:
+                if worker.job is not None and worker.job[0] == job and not self._closing:
                     worker.ahead -= 1
                     worker.deadline = self._next_deadline()
                     with suppress(OSError):  # it died: the pool's thread finds out
@@ -157,6 +169,8 @@ class DecodePool:
         if self._wake_read in ready:
             self._wake_read.recv_bytes()
         for worker in list(self._workers):
+            if worker not in self._workers:
+                continue  # the one before was cancelled, and this one with it
             if worker.connection in ready:
                 self._collect(worker)
             elif worker.is_late:
@@ -207,7 +221,7 @@ class DecodePool:
             if isinstance(answer.head, StillAtWork):
                 worker.deadline = self._next_deadline()
                 return
-            number, request = worker.job
+            job, request = worker.job
             result = answer.of(request.video if isinstance(request, WindowsRef) else request)
         except (EOFError, OSError, MessageError, ValueError) as error:
             self._bury(worker, error)
@@ -220,7 +234,7 @@ class DecodePool:
                 worker.deadline = math.inf if is_waiting else self._next_deadline()
             else:
                 worker.job, worker.ahead = None, 0
-        self._deliver(number, result)
+        self._deliver(job, result)
 
     def _bury(self, worker: DecodeProcess, reason: Exception) -> None:
         """A worker died: its video pays, and a new worker starts when there is work."""

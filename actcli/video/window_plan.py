@@ -68,22 +68,12 @@ class WindowPlan:
         indices = usable[np.searchsorted(usable, self.indices, side="right") - 1]
         return replace(self, indices=indices, wanted=np.unique(indices))
 
-    def first_place_of(self, block: int) -> int:
-        """The place in `wanted` at which a block begins; 0 for one before the first."""
-        if block <= 0:
-            return 0
-        for number, (first, *_) in enumerate(self.blocks(0)):
-            if number == block:
-                return first
-        return len(self.wanted)
+    def edges(self) -> Iterator[tuple[int, int, int, int]]:
+        """(first place, end place, first window, end window) of each block.
 
-    def blocks(self, base: int) -> Iterator[tuple[int, int, tuple[Window, ...], bool]]:
-        """(first place, end place, windows, whether it is the last) of each block.
-
-        Places are indices into `wanted`; those of windows count from `base`.
+        Places are indices into `wanted`.
         """
-        places = np.searchsorted(self.wanted, self.indices)  # [W, V, T]
-        ends = places.max((1, 2), initial=-1) + 1
+        ends = np.searchsorted(self.wanted, self.indices).max((1, 2), initial=-1) + 1  # [W]
         first = done = 0
         while done < len(ends) or first < len(self.wanted):
             end = min(first + BLOCK_FRAMES, len(self.wanted))
@@ -91,9 +81,18 @@ class WindowPlan:
             if complete - done > _MOST_WINDOWS:
                 complete = done + _MOST_WINDOWS
                 end = max(first, int(ends[done:complete].max()))
-            windows = tuple(self._window(w, base + places[w]) for w in range(done, complete))
-            yield first, end, windows, complete == len(ends)
+            yield first, end, done, complete
             first, done = end, complete
+
+    def blocks(self, base: int) -> Iterator[tuple[int, int, tuple[Window, ...], bool]]:
+        """(first place, end place, windows, whether it is the last) of each block.
+
+        Places are indices into `wanted`; those of windows count from `base`.
+        """
+        places = np.searchsorted(self.wanted, self.indices)  # [W, V, T]
+        for first, end, done, complete in self.edges():
+            windows = tuple(self._window(w, base + places[w]) for w in range(done, complete))
+            yield first, end, windows, complete == len(self.spans)
 
     def _window(self, w: int, places: NDArray[np.int64]) -> Window:
         start_s, end_s = self.spans[w]

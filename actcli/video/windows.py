@@ -72,6 +72,7 @@ class WindowReading:
                 if is_sought:
                     yield from self._look_up(reader, packets, timeline)
                     return
+                self._refuse_stripes()
             if timeline.num_frames:
                 with open_video(path, self.limits, self._deadline()) as reader:
                     plan = self._plan(timeline)
@@ -83,10 +84,15 @@ class WindowReading:
                     yield from self._blocks(reader, plan, found, told)
                     return
         except UnreliableError as reason:
+            self._refuse_stripes()
             log.debug("%s; counting all frames", reason)
             # A run that continues this one would seek past the damage, and plan otherwise.
             self._may_keep = not is_sought
         yield from self._recount(packets)
+
+    def _refuse_stripes(self) -> None:
+        if self.request.stripes > 1:
+            raise VideoError("unreadable", "it can only be read as a whole")
 
     def _deadline(self) -> float:
         return time.monotonic() + self.limits.timeout_s
@@ -106,8 +112,13 @@ class WindowReading:
         )
 
     def _wanted(self, plan: WindowPlan) -> NDArray[np.int64]:
-        """The frames of a plan from the block that is asked for on."""
-        return plan.wanted[plan.first_place_of(self.request.first_block - self._num_blocks) :]
+        """The frames of those blocks of a plan that are asked for."""
+        found = [
+            plan.wanted[first:end]
+            for number, (first, end, *_) in enumerate(plan.edges(), self._num_blocks)
+            if self.request.has(number)
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *found])
 
     def _look_up(
         self, reader: Reader, packets: Packets, timeline: Timeline
@@ -156,7 +167,7 @@ class WindowReading:
         """The plan's blocks, filled with what is found, from the one that is asked for on."""
         base, held = self._num_places, dict[int, NDArray[np.uint8]]()
         for first, end, windows, is_last in plan.blocks(base):
-            is_wanted = self._num_blocks >= self.request.first_block
+            is_wanted = self.request.has(self._num_blocks)
             places = plan.wanted[first:end].tolist() if is_wanted else []
             pictures = [_take(place, held, found) for place in places]
             if is_last and next(found, None) is not None:

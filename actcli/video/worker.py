@@ -20,7 +20,7 @@ from actcli.errors import VideoError
 from actcli.types import Clip, Preprocessing, VideoRef
 from actcli.video.bounds import Bounds
 from actcli.video.messages import Ended, Ready, StillAtWork, send
-from actcli.windows import BLOCK_FRAMES, Beat, WindowBlock, WindowsRef
+from actcli.windows import BLOCK_FRAMES, BLOCKS_AHEAD, Beat, WindowBlock, WindowsRef
 
 if TYPE_CHECKING:
     from actcli.config import LimitsConfig, SamplingConfig, WindowConfig
@@ -33,8 +33,6 @@ Read = Callable[[VideoRef], Clip]
 ReadBlocks = Callable[[WindowsRef], Iterator[WindowBlock | Beat]]
 GO = "go on"
 """What a worker that sent blocks ahead waits for."""
-BLOCKS_AHEAD = 2
-"""Of one video, sent before its first is taken."""
 
 
 @dataclass(frozen=True, slots=True)

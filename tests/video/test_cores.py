@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actcli.video.cores import available_cores, cpu_quota, quota_v1, quota_v2
-from actcli.video.loader import auto_workers
+from actcli.video.cores import auto_workers, available_cores, cpu_quota, quota_v1, quota_v2
 
 
 def write(path: Path, text: str) -> Path:
