@@ -139,10 +139,15 @@ def run_apart() -> int:
         own = os.environ | {"TMPDIR": folder}
         inner = subprocess.Popen(command, start_new_session=True, env=own)
         inner.wait()
-        time.sleep(2)
-        listed = subprocess.run(["ps", "-s", str(inner.pid), "-o", "pid=,stat=,args="],
-                                capture_output=True, text=True, check=False)  # fmt: skip
-        left = [*os.listdir(folder), *listed.stdout.splitlines()]
+        for _ in range(20):  # whoever adopted them takes a moment to bury them
+            listed = subprocess.run(["ps", "-s", str(inner.pid), "-o", "pid=,stat=,args="],
+                                    capture_output=True, text=True, check=False)  # fmt: skip
+            if not listed.stdout:
+                break
+            time.sleep(0.5)
+        # PyTorch makes this one, empty, once for a user.
+        left = [name for name in os.listdir(folder) if not name.startswith("torchinductor_")]
+        left += listed.stdout.splitlines()
     left += sorted(set(os.listdir(shared)) - before) if shared.is_dir() else []
     print(f"{'left behind':24} {left}")
     return inner.returncode

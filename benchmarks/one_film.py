@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/one_film.py [FILM] [--workers 1,2] [--rounds 5] [-o film.json]
 
 Without FILM one is made of the clips of benchmarks/end_to_end.py (H.264, 640x360). In turns within
-one run; medians of wall and CPU time from the request to the last block; the frames must be the same.
+one run; medians of wall and CPU time from request to last block; the frames must be the same.
 """
 
 from __future__ import annotations
