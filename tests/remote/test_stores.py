@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,8 @@ from actcli.remote import opening, retrying
 from actcli.remote.opening import open_remote, remote_content
 from actcli.remote.ranges import BLOCK
 from actcli.remote.stores import StoredObject
+from actcli.video import sandbox
+from tests.video.making import write_video
 
 CONTENT = random.Random(3).randbytes(8 * BLOCK + 5)
 
@@ -189,3 +194,16 @@ def test_a_missing_object_of_s3_is_not_found(bucket: Any, uri: str) -> None:
     with pytest.raises(VideoError) as caught, open_remote(AllowedUri(uri), 20.0):
         pass
     assert caught.value.kind == "not_found"
+
+
+@pytest.mark.skipif(sandbox.missing() is not None, reason="no sandbox here")
+def test_a_worker_that_is_locked_in_reads_a_video_of_s3(bucket: Any, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    bucket.upload_file(str(path), "clips", "locked.mp4")
+    words = ["classify", "s3://clips/locked.mp4", path, "--labels", "run,jump", "--model", "demo",
+             "--no-cache", "--workers", "1", "--sandbox", "require"]  # fmt: skip
+    command = [sys.executable, "-m", "actcli", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    far, near = map(json.loads, done.stdout.splitlines())
+    assert far["ok"], done.stderr
+    assert far["top"] == near["top"]
