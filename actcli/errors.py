@@ -32,6 +32,8 @@ VideoErrorKind = Literal[
     "refused",
 ]
 VIDEO_ERROR_KINDS: Final[tuple[str, ...]] = get_args(VideoErrorKind)
+_LONGEST: Final = 1000
+"""Characters of a message."""
 
 
 class ActcliError(Exception):
@@ -40,9 +42,10 @@ class ActcliError(Exception):
     exit_code = 4
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = _fitted(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = None if hint is None else _fitted(hint)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -90,6 +93,12 @@ class GateError(ActcliError):
     exit_code = 5
 
 
+def _fitted(text: str) -> str:
+    """A message without the middle of what a file had too much of."""
+    part = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:part]} … {text[-part:]}"
+
+
 def _rebuild(
     cls: type[ActcliError], args: tuple[object, ...], state: dict[str, object]
 ) -> ActcliError:
@@ -109,6 +118,7 @@ _FLAGS: Final = {
     "min_length_s": "--min-length",
     "max_duration_s": "--max-duration",
     "timeout_s": "--timeout",
+    "max_memory_mib": "--max-memory",
     "templates": "--template",
     "use_cache": "--no-cache",
     "clips_per_step": "--batch-size",

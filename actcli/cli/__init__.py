@@ -8,11 +8,12 @@ from __future__ import annotations
 import errno
 import inspect
 import os
-import signal
+import re
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -31,6 +32,7 @@ from actcli.cli import (
     labels,
     models,
     sort,
+    stopping,
 )
 from actcli.errors import ActcliError, ResourceError
 
@@ -41,33 +43,62 @@ EXIT_CODES = (
 )
 
 
-_SIGNALLED: list[int] = []
-_EXIT_OF_SIGNAL = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
 _LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-
-
-class Stopped(BaseException):
-    """SIGINT or SIGTERM arrived: unwind, so that workers are gone and files are whole."""
+_NO_MEMORY = re.compile("failed to map segment|an't allocate memory|annot allocate memory")
+_DISK = (errno.ENOSPC, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class ErrorMappingGroup(TyperGroup):
     """Turns what a command raises into the exit code and the sentence of the contract."""
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the command line, which prints help and the version."""
+        with _mapped():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; the only place that knows what an exception means to a shell."""
-        try:
+        with _mapped(ctx):
+            _check_working_directory()
             return super().invoke(ctx)
-        except BaseException as error:
-            if _SIGNALLED:  # whatever a library made of it on the way up
-                _leave(*_EXIT_OF_SIGNAL[signal.Signals(_SIGNALLED[0])])
-            if isinstance(error, BrokenPipeError):
-                _leave(0)
-            if isinstance(error, OSError) and error.errno in _LIMITS:
-                error = ResourceError(f"this machine: {error.strerror}", hint="ulimit -a")
-            if not isinstance(error, ActcliError):
-                raise
-            _report(error, keep_trace=bool(ctx.params.get("debug")))
-            raise typer.Exit(error.exit_code) from None
+
+
+@contextmanager
+def _mapped(ctx: Any = None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if stopping.SIGNALLED:  # whatever a library made of it on the way up
+            stopping.leave_as_signalled()
+        # With rich, a closed pipe ends in a SystemExit of its own.
+        closed = error.__context__ if isinstance(error, SystemExit) else error
+        if isinstance(closed, BrokenPipeError):
+            stopping.leave(0)
+        known = error if isinstance(error, ActcliError) else _limit_of_machine(error)
+        if known is None:
+            raise
+        _report(known, keep_trace=ctx is not None and bool(ctx.params.get("debug")))
+        raise typer.Exit(known.exit_code) from None
+
+
+def _limit_of_machine(error: BaseException) -> ResourceError | None:
+    """What an error that nobody translated says of this machine; None if it is a bug of ours."""
+    is_short = isinstance(error, ImportError | RuntimeError) and _NO_MEMORY.search(str(error))
+    if isinstance(error, MemoryError) or is_short:
+        said = str(error).partition("\n")[0]
+        return ResourceError(f"this machine: out of memory ({said})", hint="ulimit -v")
+    number = error.errno if isinstance(error, OSError) else None
+    said = getattr(error, "strerror", None) or str(error)
+    if number in _LIMITS:
+        return ResourceError(f"this machine: {said}", hint="ulimit -a")
+    return ResourceError(f"a file or stdout: {said}") if number in _DISK else None
+
+
+def _check_working_directory() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # libraries end the process for that
+        raise ResourceError("the working directory was removed", hint="cd elsewhere") from None
 
 
 def _report(error: ActcliError, *, keep_trace: bool) -> None:
@@ -76,23 +107,6 @@ def _report(error: ActcliError, *, keep_trace: bool) -> None:
     if keep_trace:
         traceback.print_exception(error)
     print_error(error)
-
-
-def _leave(code: int, message: str = "") -> NoReturn:
-    """End now: threads that wait on stdin or on a decoder must not delay it."""
-    try:
-        if message:
-            print(message, file=sys.stderr)
-        sys.stderr.flush()
-        sys.stdout.flush()
-    except OSError:
-        pass  # whoever read us is gone
-    os._exit(code)
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    _SIGNALLED.append(number)
-    raise Stopped
 
 
 def _open_closed_streams() -> None:
@@ -185,10 +199,28 @@ def root(
 def main() -> None:
     """Entry point of the `actcli` program."""
     _open_closed_streams()
-    for number in _EXIT_OF_SIGNAL:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells set it
-            signal.signal(number, _stop)
+    stopping.heed_signals()
+    try:
+        _run()
+    except stopping.Stopped:  # before or after the command itself
+        stopping.leave_as_signalled()
+
+
+def _run() -> None:
     try:
         app(prog_name="actcli")
-    except Stopped:  # before or after the command itself
-        _leave(*_EXIT_OF_SIGNAL[signal.Signals(_SIGNALLED[0])])
+    except SystemExit:
+        stopping.leave_at_signals()
+        _flush()
+        raise
+
+
+def _flush() -> None:
+    """What Python would only do when nobody can hear of errors any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        stopping.leave(0)
+    except OSError as error:
+        _report(ResourceError(f"stdout: {error.strerror}"), keep_trace=False)
+        stopping.leave(ResourceError.exit_code)

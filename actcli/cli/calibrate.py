@@ -64,6 +64,8 @@ def command(
     max_pixels: opt.MaxPixels = 8192 * 8192,
     max_duration: opt.MaxDuration = 24 * 3600.0,
     timeout: opt.Timeout = 120.0,
+    max_memory: opt.MaxMemory = 4096,
+    sandbox: opt.Sandbox = "auto",
     model: opt.Model = "default",
     backbone: opt.Backbone = None,
     set_: opt.SetOption = None,
@@ -93,7 +95,7 @@ def command(
     flags = dict(ctx.params)
     console = opt.start_messages(quiet=quiet, verbose=verbose)
     from actcli.render.calibration import print_calibration
-    from actcli.render.console import make_console
+    from actcli.render.console import make_console, say
     from actcli.render.download import DownloadView
     from actcli.tasks.calibrate import Calibrating, check_target, save_calibration
 
@@ -104,7 +106,7 @@ def command(
     found = Calibrating(refs, labels, _config(ctx, flags), view).run(seed=seed)
     save_calibration(output, found.calibration, model)
     for failure in found.failures:
-        print(f"left out: {failure.ref.id}: {failure.error.message}", file=sys.stderr)
+        say(f"left out: {failure.ref.id}: {failure.error.message}")
     print_calibration(make_console(), found.calibration)
     if report is not None:
         from actcli.render.records import run_record

@@ -212,6 +212,7 @@ def convert(
     """  # fmt: skip
     opt.start_messages(quiet=quiet)
     from actcli.data.list_writer import choose_list_format, list_lines, write_manifest
+    from actcli.render.console import say
     from actcli.render.sinks import StreamSink
 
     if output == "-" and to is None:
@@ -223,9 +224,7 @@ def convert(
         return
     write_manifest(manifest, output, format=chosen, force=force)
     if not quiet:
-        print(
-            f"{len(manifest)} videos of {len(manifest.labels)} labels in {output}", file=sys.stderr
-        )
+        say(f"{len(manifest)} videos of {len(manifest.labels)} labels in {output}")
 
 
 def _read(

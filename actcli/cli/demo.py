@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -70,6 +69,7 @@ def command(
     if is_used and not force:
         raise UsageError(f"{folder}: is not empty", hint="name a new folder, or use --force")
     from actcli.demo.clips import count_demo, write_demo
+    from actcli.render.console import say
     from actcli.render.progress import ProgressBar, wants_progress
 
     console = opt.start_messages(quiet=quiet)
@@ -82,7 +82,4 @@ def command(
         raise ResourceError(f"{directory}: can't write ({error.strerror or error})") from error
     if not quiet:
         name = shlex.quote(directory.rstrip("/"))
-        print(
-            f"try: actcli classify {name}/query --labels-file {name}/labels.txt --model demo",
-            file=sys.stderr,
-        )
+        say(f"try: actcli classify {name}/query --labels-file {name}/labels.txt --model demo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ def command(cache_dir: opt.CacheDir = None) -> None:
     actcli doctor > report.txt        # to send with a bug report
     """
     opt.start_messages(quiet=False)
+    from actcli.render.console import printable
+
     failed = []
     checks: list[tuple[str, Callable[[], Iterator[str]]]] = [
         ("versions", _versions),
@@ -28,6 +31,7 @@ def command(cache_dir: opt.CacheDir = None) -> None:
         ("model", _model),
         ("cache", lambda: _cache(cache_dir)),
         ("decode", _decode),
+        ("sandbox", _sandbox),
     ]
     for name, check in checks:
         try:
@@ -36,7 +40,7 @@ def command(cache_dir: opt.CacheDir = None) -> None:
             failed.append(name)
             lines = [f"FAILED: {type(error).__name__}: {error}"]
         for heading, line in zip([name, *[""] * len(lines)], lines, strict=False):
-            typer.echo(f"{heading:10}{line}")
+            typer.echo(f"{heading:10}{printable(line)}")
     if failed:
         raise ResourceError(
             f"doctor: {', '.join(failed)} failed",
@@ -66,7 +70,6 @@ def _ffmpeg() -> Iterator[str]:
 
 
 def _devices() -> Iterator[str]:
-    import os
 
     import torch
 
@@ -127,3 +130,21 @@ def _decode() -> Iterator[str]:
     if not shown:
         raise ResourceError("the built-in clip decoded to flat pictures")
     yield f"built-in clip: {clip.times_s.size} frames of {clip.end_s:.1f} s in {took * 1000:.0f} ms"
+
+
+def _sandbox() -> Iterator[str]:
+    """Whether decode processes can be locked in, seen by locking one in."""
+    from actcli.config import LimitsConfig, SamplingConfig
+    from actcli.types import Preprocessing, VideoRef
+    from actcli.video import sandbox
+    from actcli.video.loader import start_loader
+    from actcli.video.worker import ClipReader
+
+    if (reason := sandbox.missing()) is not None:
+        yield f"off: {reason}"
+        return
+    limits = LimitsConfig(sandbox="require")
+    read = ClipReader(SamplingConfig(), Preprocessing(size_px=64), limits)
+    with start_loader(read, 1, limits, batch_size=1, clip_bytes=read.clip_bytes) as loader:
+        list(loader.load([VideoRef(os.devnull)]))
+    yield "on: decode processes can neither write nor use a network"

@@ -10,17 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import typer
-
 from actcli.cli.session import Session
+from actcli.cli.stopping import unwinding_may_take
 from actcli.data.inputs import count_known
 from actcli.errors import InputError, ManifestError, PartialFailure, UsageError, VideoError
-from actcli.render.console import printable
+from actcli.render.console import print_name, printable
 from actcli.render.download import DownloadView
 from actcli.render.progress import ProgressBar, wants_progress
 from actcli.render.records import rounded
 from actcli.render.resume import Done
-from actcli.render.sinks import check_output, encode
+from actcli.render.sinks import check_output
 from actcli.tables.parquet import load_pyarrow
 from actcli.tables.reading import EmbeddingTable, open_folder
 from actcli.tables.rows import Row
@@ -31,6 +30,8 @@ from actcli.types import Failure, VideoRef
 from actcli.windows import goes_on
 
 log = logging.getLogger("actcli.cli.embed_session")
+
+_COMPLETE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ class EmbedSession(Session):
     def _list(self, refs: Iterable[VideoRef], model: str) -> None:
         names = [ref.id for ref in refs]
         for name in names:
-            typer.echo(encode(name))
+            print_name(name)
         log.warning("would embed %d videos with %s into %s", len(names), model, self.target.path)
 
     def _embed(self, task: Embedding, refs: Iterable[VideoRef], done: Done | None) -> None:
@@ -188,6 +189,8 @@ class EmbedSession(Session):
             if self.target.earlier is not None:
                 check_same(self.target.earlier.info, running.info, self.target.earlier.name)
             writer = self._table(running)
+            if self.target.kind == "folder":  # what waits to be written is minutes of work
+                stack.enter_context(unwinding_may_take(_COMPLETE_S))
             stack.callback(writer.close)
             try:
                 for row in running.rows(refs):

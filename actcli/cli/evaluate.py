@@ -169,6 +169,8 @@ def command(
     max_pixels: opt.MaxPixels = 8192 * 8192,
     max_duration: opt.MaxDuration = 24 * 3600.0,
     timeout: opt.Timeout = 120.0,
+    max_memory: opt.MaxMemory = 4096,
+    sandbox: opt.Sandbox = "auto",
     model: opt.Model = "default",
     backbone: opt.Backbone = None,
     set_: opt.SetOption = None,

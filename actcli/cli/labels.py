@@ -131,8 +131,10 @@ def lint(
     for line in skipped:
         log.warning("%s", line)
     _write(found, source, shape)
+    from actcli.render.console import say
+
     if not quiet:
-        print(f"{source}: {len(entries)} labels, {len(found)} findings", file=sys.stderr)
+        say(f"{source}: {len(entries)} labels, {len(found)} findings")
     if strict and found:
         raise GateError(f"{source}: {len(found)} findings in {len(entries)} labels (--strict)")
 

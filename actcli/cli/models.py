@@ -114,6 +114,7 @@ def pull(
     HF_HUB_OFFLINE and HF_ENDPOINT are honoured. Pickled weights are never downloaded.
     """  # fmt: skip
     console = opt.start_messages(quiet=quiet)
+    from actcli.render.console import print_name
     from actcli.render.download import DownloadView
     from actcli.tasks.models import hub_settings, pull_model
 
@@ -123,7 +124,7 @@ def pull(
         report=DownloadView(console, enabled=not quiet),
         licences=opt.licences(require_license),
     )
-    typer.echo(spec.folder)
+    print_name(str(spec.folder))
 
 
 def path(name: Name) -> None:
@@ -133,9 +134,10 @@ def path(name: Name) -> None:
         cp -rL "$(actcli models path default)" /mnt/stick/pe-core
     """  # fmt: skip
     opt.start_messages(quiet=False)
+    from actcli.render.console import print_name
     from actcli.tasks.models import hub_settings, model_folder
 
-    typer.echo(model_folder(name, hub_settings()))
+    print_name(str(model_folder(name, hub_settings())))
 
 
 def rm(
@@ -154,6 +156,7 @@ def rm(
     model again. Models of `local-dir:` and `demo` are never removed.
     """  # fmt: skip
     opt.start_messages(quiet=quiet)
+    from actcli.render.console import say
     from actcli.render.models import bytes_text
     from actcli.tasks.models import hub_settings, plan_removal
 
@@ -169,7 +172,7 @@ def rm(
             return
     removal.execute()
     if not quiet:
-        typer.echo(f"removed {size}: {removal.folder}", err=True)
+        say(f"removed {size}: {removal.folder}")
 
 
 def import_(
@@ -203,9 +206,10 @@ def import_(
     for `fewshot --model FILE`, with the switches, frames and transform of their config.
     """  # fmt: skip
     opt.start_messages(quiet=quiet)
+    from actcli.render.console import print_name
     from actcli.tasks.importing import import_file
 
-    typer.echo(import_file(file, output, architecture=arch))
+    print_name(str(import_file(file, output, architecture=arch)))
 
 
 def _confirm(question: str) -> bool:

@@ -81,7 +81,7 @@ def is_given(ctx: typer.Context, name: str) -> bool:
 _SAME_NAME = (
     "model", "backbone", "offline", "max_pixels", "device", "precision", "batch_size", "workers",
     "seed", "cache_dir", "on_error", "decode", "segments", "threshold", "hysteresis", "shots",
-    "explain",
+    "explain", "sandbox",
 )  # fmt: skip
 _OTHER_NAME = {
     "frames": "num_frames",
@@ -89,6 +89,7 @@ _OTHER_NAME = {
     "stride": "stride_s",
     "max_duration": "max_duration_s",
     "timeout": "timeout_s",
+    "max_memory": "max_memory_mib",
     "window": "window_s",
     "min_length": "min_length_s",
 }
@@ -261,6 +262,18 @@ MaxDuration = Annotated[
 Timeout = Annotated[
     float, option("--timeout", panel=SAMPLING_PANEL, help="Seconds that one video may take.")
 ]
+MaxMemory = Annotated[
+    int,
+    option("--max-memory", panel=SAMPLING_PANEL, help="MiB that a decode process may add."),
+]
+Sandbox = Annotated[
+    str,
+    option(
+        "--sandbox", panel=SAMPLING_PANEL,
+        autocompletion=complete(lambda: ("auto", "require", "off")),
+        help="Lock decode processes in: auto (where it can be), require or off.",
+    ),
+]  # fmt: skip
 Quiet = Annotated[
     bool, option("--quiet", "-q", panel=OUTPUT_PANEL, help="No progress and no warnings.")
 ]

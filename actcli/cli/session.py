@@ -10,15 +10,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import typer
 from rich.console import Console
 
 from actcli.cli.counts import Counts
 from actcli.cli.decisions import extra_columns
+from actcli.cli.stopping import unwinding_may_take
 from actcli.config import ClassifyConfig
 from actcli.data.inputs import count_known, expand_inputs
 from actcli.data.labels import LabelSet
@@ -31,7 +31,7 @@ from actcli.errors import (
     UsageError,
     VideoError,
 )
-from actcli.render.console import console_for_rows, is_terminal, printable
+from actcli.render.console import console_for_rows, is_terminal, print_name, printable
 from actcli.render.download import DownloadView
 from actcli.render.exports.registry import EXPORTS, is_folder
 from actcli.render.files import Format, choose_format, open_writer, write_sidecar
@@ -39,7 +39,6 @@ from actcli.render.models import size_text
 from actcli.render.progress import ProgressBar, wants_progress
 from actcli.render.records import run_record
 from actcli.render.resume import Done, load_done
-from actcli.render.sinks import encode
 from actcli.render.table import TableWriter
 from actcli.render.window_table import WindowTableWriter
 from actcli.render.writer import ResultWriter
@@ -53,6 +52,8 @@ if TYPE_CHECKING:
 Result: TypeAlias = "SupportReport | Prediction | Failure"
 
 log = logging.getLogger("actcli.cli.session")
+
+_COMPLETE_S = 10.0
 
 
 class Task(Protocol):
@@ -118,6 +119,7 @@ class Session:
                 left = self._remaining(refs, done)
                 refs = list(left) if isinstance(refs, list) else left  # the bar counts what is left
                 done = None
+            stack.enter_context(_time_to_complete(shape))
             writer = self._writer(shape, task, stack)
             total = count_known(refs) if isinstance(refs, list) else None
             self._write_all(task, refs, writer, total, done)
@@ -208,7 +210,7 @@ class Session:
         """What a run would do: its inputs on stdout, the rest in one line on stderr."""
         names = [ref.id for ref in refs]
         for name in names:
-            typer.echo(encode(name))
+            print_name(name)
         log.warning("would classify %d videos %s with %s", len(names), self.against, model)
 
     def _writer(self, shape: Format, task: Task, stack: ExitStack) -> ResultWriter:
@@ -266,6 +268,12 @@ class Session:
             return
         for warning in result.warnings:
             log.warning("%s: %s", name, warning)
+
+
+def _time_to_complete(shape: Format) -> AbstractContextManager[None]:
+    """Lines are whole as they are; other formats are not until they are closed."""
+    is_lines = shape in ("table", "jsonl", "csv", "tsv")
+    return nullcontext() if is_lines else unwinding_may_take(_COMPLETE_S)
 
 
 def _spool_stdin(stack: ExitStack) -> VideoRef:

@@ -77,6 +77,8 @@ def command(
     max_pixels: opt.MaxPixels = 8192 * 8192,
     max_duration: opt.MaxDuration = 24 * 3600.0,
     timeout: opt.Timeout = 120.0,
+    max_memory: opt.MaxMemory = 4096,
+    sandbox: opt.Sandbox = "auto",
     model: opt.Model = "default",
     backbone: opt.Backbone = None,
     set_: opt.SetOption = None,
@@ -222,6 +224,7 @@ def _sorted(sorting: Sorting, refs: Any) -> Iterator[SortedClip]:
 
 
 def _conclude(states: Counter[str], sorting: Sorting, flags: dict[str, Any]) -> None:
+    from actcli.render.console import say
     from actcli.render.sorting import summary
 
     if not flags["quiet"]:
@@ -229,7 +232,7 @@ def _conclude(states: Counter[str], sorting: Sorting, flags: dict[str, Any]) -> 
             states, sorting.placer.action,
             min_score=sorting.rules.min_score, dry_run=flags["dry_run"],
         )  # fmt: skip
-        print(f"{flags['into']}: {line}", file=sys.stderr)
+        say(f"{flags['into']}: {line}")
     failed, total = states["failed"], sum(states.values())
     if failed and failed == total:
         raise InputError(f"none of the {total} clips could be sorted")
@@ -242,7 +245,7 @@ def _undo(into: str, *, quiet: bool) -> None:
     opt.start_messages(quiet=quiet)
     from actcli.data.placing import settle, undo
     from actcli.data.sort_journal import Journal, find_journal
-    from actcli.render.console import printable
+    from actcli.render.console import printable, say
 
     find_journal(into)
     with Journal(into) as journal:
@@ -251,6 +254,6 @@ def _undo(into: str, *, quiet: bool) -> None:
     for entry, reason in left:
         log.warning("%s: stays: %s", printable(entry.target), reason)
     if not quiet:
-        print(f"{into}: {len(done)} moved back", file=sys.stderr)
+        say(f"{into}: {len(done)} moved back")
     if left:
         raise PartialFailure(f"{len(left)} of {len(done) + len(left)} clips were not moved back")

@@ -18,6 +18,7 @@ from actcli.config import with_options
 from actcli.config_train import FinetuneConfig
 from actcli.data.labels import LabelSet
 from actcli.errors import PartialFailure
+from actcli.render.console import say
 from actcli.render.download import DownloadView
 from actcli.render.progress import wants_progress
 from actcli.render.report.training import TrainingStory
@@ -148,7 +149,7 @@ class _SoftStop:
         assert self.number is not None, "there was a signal"
         words = [word for word in sys.argv[1:] if word != "--resume"]
         again = shlex.join(["actcli", *words, "--resume"])
-        print(f"saved; to go on: {again}", file=sys.stderr)
+        say(f"saved; to go on: {again}")
         self._pass_on(self.number)
 
     def _pass_on(self, number: int) -> None:

@@ -32,6 +32,7 @@ _SUFFIXES: Final[dict[str, ListFormat]] = {
     ".txt": "txt",
 }
 _KINETICS_HEADER = "label,youtube_id,time_start,time_end,split"
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 _CUT = re.compile(r"(.+)_(\d{6})_(\d{6})")
 
 
@@ -89,6 +90,8 @@ def list_lines(manifest: Manifest, format: ListFormat, folder: str) -> Iterator[
     """
     _check_losses(manifest, format)
     paths = list(_relative_paths((ref.path for ref in manifest.refs), folder))
+    if format in ("csv", "tsv"):  # spreadsheets take them for text then, and they read back alike
+        paths = [os.path.join(os.curdir, p) if _FORMULA.match(p) else p for p in paths]
     if format != "jsonl":
         for path in paths:
             _check_text(path, format)
@@ -143,10 +146,16 @@ def _check_losses(manifest: Manifest, format: ListFormat) -> None:
         lost.append(f"the labels without videos: {shorten_list(manifest.empty)}")
     if lost:
         log.warning("not in the new list: %s", "; ".join(lost))
+    if format in ("csv", "tsv", "kinetics") and (found := _formulas(manifest)):
+        log.warning("labels that spreadsheets take for formulas: %s", shorten_list(found))
     if format != "kinetics" and manifest.labels and manifest.labels[0].isdecimal():
         log.warning(
             'labels such as "%s" will read as numbers, which need --labels-file', manifest.labels[0]
         )
+
+
+def _formulas(manifest: Manifest) -> list[str]:
+    return [label for label in manifest.labels if _FORMULA.match(label)]
 
 
 def _check_text(path: str, format: ListFormat) -> None:

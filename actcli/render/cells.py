@@ -16,8 +16,11 @@ from actcli.types import Failure, Prediction
 
 Dialect = Literal["csv", "tsv"]
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+# Full-width signs are formulas too, in some languages of spreadsheets.
+_SIGNS: Final = r"[=+\-@\t\r\n＝＋－＠]"
+_FORMULA = re.compile(f"'*{_SIGNS}")
+_GUARDED = re.compile(f"'+{_SIGNS}")
+_NUMBER = re.compile(r"-\d+(\.\d+)?")
 _NEEDS_QUOTES = re.compile(r'[,"\r\n]|^\s|\s$')
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escape: char for char, escape in _ESCAPES.items()}
@@ -86,7 +89,8 @@ def _quote(cell: str) -> str:
 
 def guard(cell: str) -> str:
     """The cell as text, not as a formula: an apostrophe in front where a spreadsheet needs it."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    is_formula = _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 def unguard(cell: str) -> str:

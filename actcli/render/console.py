@@ -15,10 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from actcli.errors import ActcliError
+from actcli.render.sinks import StreamSink
 
 # C0, DEL and C1 controls, marks that reverse or hide text, separators that break lines, surrogates.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 _UNSAFE_IN_MESSAGE = re.compile(f"(?!\n){_UNSAFE.pattern}")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -87,6 +89,19 @@ def print_message(console: Console, level: str, message: str) -> None:
         safe = safe.encode("ascii", "backslashreplace").decode("ascii")
     text = Text.assemble((f"{level}: ", _LEVEL_STYLES.get(level, "")), safe)
     console.print(text, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """One line on stderr, which nobody has to read."""
+    make_console(stderr=True).print(Text(printable(line)), soft_wrap=True)
+
+
+def print_name(name: str) -> None:
+    """A name on stdout: as it is for programs, and as a terminal may show it to people."""
+    if is_terminal(sys.stdout):
+        make_console().print(Text(printable(name)), soft_wrap=True)
+    else:
+        StreamSink(sys.stdout).write(name + "\n")
 
 
 def print_error(error: ActcliError, console: Console | None = None) -> None:

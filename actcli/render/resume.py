@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from actcli.config import flat
+from actcli.config import LimitsConfig, flat
 from actcli.errors import ActcliError, InputError, ManifestError, UsageError, shorten_list
+from actcli.reading import parse_json, read_at_most
 from actcli.render.cells import columns, format_row, unescape, unguard
 from actcli.render.files import Format, sidecar_path
 from actcli.render.records import PREDICTION_SCHEMA, plain_value, same_span
@@ -22,9 +22,13 @@ from actcli.types import Run, VideoRef
 log = logging.getLogger("actcli.render.resume")
 
 # Settings that change where a run computes, never what comes out.
-_HARMLESS = ("run.", "offline", "top", "limits.timeout_s", "require_license")
+_HARMLESS = (
+    "run.", "offline", "top", "require_license",
+    *(f"limits.{name}" for name in LimitsConfig.HELD_BY_WORKERS),
+)  # fmt: skip
 _HARMFUL = ("run.precision",)
-# Far longer than any record: a larger rest is not a line that a crash tore.
+_MAX_RECORD_BYTES = 1 << 26
+# Far longer than any record that a crash tears: a larger rest is not a line that a crash tore.
 _MAX_TORN_BYTES = 1 << 18
 
 
@@ -103,7 +107,7 @@ def _read(file: BinaryIO, format: Format, name: str, header: list[str], done: Do
                 raise ValueError("no end of line")
             _note(line.rstrip(b"\r\n"), format, number, header, done)
             end += len(line)
-        except (ValueError, KeyError, TypeError, csv.Error):
+        except (ValueError, KeyError, TypeError, OverflowError, csv.Error):
             torn = line
     if torn is not None and not _may_be_torn(torn, end, format, header):
         raise _not_ours(name, number, format, header)
@@ -124,10 +128,12 @@ def _lines(file: BinaryIO, *, is_quoted: bool) -> Iterator[bytes]:
     """Records with their line feeds; inside CSV quotes a line feed ends nothing."""
     parts: list[bytes] = []
     num_quotes = 0
-    for line in file:
+    size = 0
+    while line := file.readline(_MAX_RECORD_BYTES):
+        size = len(line) + (size if parts else 0)
         parts.append(line)
         num_quotes += line.count(b'"') if is_quoted else 0
-        if num_quotes % 2 == 0:
+        if num_quotes % 2 == 0 or size > _MAX_RECORD_BYTES:
             yield b"".join(parts)
             parts = []
     if parts:
@@ -138,10 +144,13 @@ def _lines(file: BinaryIO, *, is_quoted: bool) -> Iterator[bytes]:
 def _note(line: bytes, format: Format, number: int, header: list[str], done: Done) -> None:
     """Add the result that stands in `line`; ValueError and the like if there is none."""
     if format == "jsonl":
-        record = json.loads(line)
+        record = parse_json(line)
         if record["schema"] != PREDICTION_SCHEMA:
             raise ValueError("another schema")
-        done.add(record["input"], record["ok"], record["start"], record["end"])
+        name, ok = record["input"], record["ok"]
+        if not isinstance(name, str) or not isinstance(ok, bool):
+            raise ValueError("another type")
+        done.add(name, ok, _moment(record["start"]), _moment(record["end"]))
         return
     text = line.decode("utf-8", "surrogateescape")
     if format == "csv":
@@ -166,6 +175,12 @@ def _seconds(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
+def _moment(value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return None if value is None else float(value)
+    raise ValueError("no number")
+
+
 def _not_ours(name: str, number: int, format: Format, header: list[str]) -> ActcliError:
     hint = "choose another -o FILE, or run without --skip-done to start over"
     if number == 1 and format != "jsonl":
@@ -188,7 +203,7 @@ def _check_same_run(path: str | Path, run: Run) -> None:
     sidecar = sidecar_path(path)
     hint = "choose another -o FILE, or run without --skip-done to start over"
     try:
-        earlier = json.loads(sidecar.read_text(encoding="utf-8"))
+        earlier = parse_json(read_at_most(sidecar, _MAX_RECORD_BYTES) or b"")
         fingerprint = earlier["fingerprint"]
         output = earlier.get("notes", {}).get("output", Path(path).name)
         found = differences(earlier, run)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, BinaryIO, Protocol, TextIO
 
 from actcli.errors import ResourceError, UsageError
@@ -70,10 +71,25 @@ class FileSink:
                 rest = rest[self._file.write(rest) or 0 :]
 
     def close(self) -> None:
-        """Close the file if it was opened."""
-        if self._file is not None:
-            with storage_errors(str(self.path)):
-                self._file.close()
+        """Close the file if it was opened; ResourceError if it is not there any more."""
+        if self._file is None or self._file.closed:
+            return
+        with storage_errors(str(self.path)):
+            is_there = _is_at(self._file, self.path)
+            self._file.close()
+        if not is_there:
+            raise ResourceError(f"{self.path}: was removed or replaced while it was written")
+
+
+def _is_at(file: io.FileIO, path: Path) -> bool:
+    """False for a regular file that its path no longer leads to."""
+    own = os.fstat(file.fileno())
+    if not S_ISREG(own.st_mode):
+        return True
+    try:
+        return os.path.samestat(own, os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 class StreamSink:

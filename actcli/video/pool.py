@@ -25,6 +25,7 @@ from actcli.video import sandbox
 from actcli.video.bounds import Bounds
 from actcli.video.decode_process import KILLED, OVERTIME, DecodeProcess, start_process
 from actcli.video.messages import MessageError, Ready, StillAtWork, receive
+from actcli.video.spawning import prepare_start
 from actcli.video.worker import GO, Read, ReadBlocks
 from actcli.windows import BLOCKS_AHEAD, WindowBlock, WindowsRef
 
@@ -82,7 +83,7 @@ class DecodePool:
         self._thread = threading.Thread(target=self._run, daemon=True, name="actcli-pool")
 
     def start(self) -> None:
-        """Start the first worker and the thread; the others start when there is work for them.
+        """Start the thread and in it the first worker; the others start when there is work.
 
         Raises ResourceError where processes can't be started: in a daemonic process, or in one
         that was forked from another that had workers; or where they must be locked in and can't.
@@ -90,7 +91,7 @@ class DecodePool:
         if self._bounds.sandbox == "require":
             sandbox.require()
         try:
-            self._spawn(is_online=False)
+            prepare_start(self._context)
         except (OSError, AssertionError) as error:
             raise ResourceError(
                 f"decode workers: cannot start one ({error})",
@@ -143,6 +144,7 @@ class DecodePool:
 
     def _run(self) -> None:
         try:
+            self._spawn(is_online=False)
             while not self._closing:
                 self._assign()
                 self._wait()

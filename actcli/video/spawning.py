@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import sys
 import threading
@@ -9,6 +10,7 @@ import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from typing import Any
 
 
 @contextmanager
@@ -24,6 +26,21 @@ def interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def prepare_start(context: Any) -> None:
+    """Begin what the first process of a context needs, without waiting until it is there.
+
+    A fork server imports for seconds before it forks, and whoever starts a process waits for it.
+    Raises OSError or AssertionError where no process can be started.
+    """
+    if multiprocessing.current_process().daemon:
+        raise AssertionError("daemonic processes are not allowed to have children")
+    if context.get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        with interrupts_blocked(), main_hidden():
+            forkserver.ensure_running()
 
 
 _MAIN_LOCK = threading.Lock()

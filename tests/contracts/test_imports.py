@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2] / "actcli"
 
 # A module's level; a module imports its own package and lower levels only.
 LEVELS = {
-    "errors": 0, "paths": 0, "types": 0, "labelled": 0, "drafts": 0,
+    "errors": 0, "paths": 0, "types": 0, "labelled": 0, "drafts": 0, "reading": 0,
     "windows": 1, "remote": 1, "tars": 1,
     "config": 1, "config_train": 1, "registry": 1, "wording": 1, "metrics": 1, "checkpoint_info": 2,
     "video": 2, "data": 2, "models": 2, "demo": 2,
@@ -26,6 +26,7 @@ FORBIDDEN = {
     "types": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "drafts": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "labelled": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
+    "reading": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "windows": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "paths": {"torch", "av", "numpy", "pydantic", "rich", "typer"},
     "remote": {"torch", "av", "numpy", "pydantic", "rich", "typer", "open_clip"},

@@ -31,13 +31,15 @@ def test_tsv_is_one_line_with_one_tab_between_cells(cells):
     assert [unescape(cell) for cell in line[:-1].split("\t")] == cells
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-x.mp4", "@a", "\tx", "\rx", "'=1"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+1", "-x.mp4", "@a", "\tx", "\rx", "\nx", "＝1", "'=1", "-1+1"]
+)
 def test_formulas_are_guarded(cell):
     assert guard(cell) == f"'{cell}"
     assert unguard(guard(cell)) == cell
 
 
-@pytest.mark.parametrize("cell", ["run", "0.83", "a=b", "'s morgens", ""])
+@pytest.mark.parametrize("cell", ["run", "0.83", "-0.25", "-3", "a=b", "'s morgens", ""])
 def test_plain_text_is_not_guarded(cell):
     assert guard(cell) == cell
 

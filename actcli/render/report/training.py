@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from actcli.reading import parse_json
 from actcli.render.report.charts import Plot, Series, line_plot
 from actcli.render.report.collector import failed_of
 from actcli.render.report.conditions import base_name, short_digest
@@ -45,7 +45,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     for line in text.splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             continue  # torn
         if isinstance(record, dict):
