@@ -14,7 +14,6 @@ import sqlite3
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,16 @@ from stat import S_ISREG
 from types import TracebackType
 from typing import Any
 
-from actcli.cache_file import FILE_NAME, connect, open_file, set_aside
+from actcli.cache_file import (
+    FILE_NAME,
+    identity_of,
+    is_value_of,
+    live_bytes,
+    open_file,
+    remake,
+    sealed,
+    unsealed,
+)
 from actcli.errors import ResourceError
 from actcli.paths import TarMember
 from actcli.remote.opening import remote_content
@@ -109,22 +117,13 @@ class Cache:
     def get(self, key: bytes) -> tuple[bytes, dict[str, Any]] | None:
         """The stored bytes and their meta, or None; an entry that was damaged is not there."""
         row = self._read("SELECT value, meta FROM embeddings WHERE key = ?", (key,))
-        if row is None:
-            return None
-        try:
-            meta = json.loads(row[1])
-            is_whole = meta.pop("crc32") == zlib.crc32(row[0])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-        return (row[0], meta) if is_whole else None
+        meta = None if row is None else unsealed(key, row[1])
+        return (row[0], meta) if meta is not None and is_value_of(key, row[0], meta) else None
 
     def note(self, key: bytes) -> dict[str, Any] | None:
         """The meta of an entry alone, whose bytes may be damaged; or None."""
         row = self._read("SELECT meta FROM embeddings WHERE key = ?", (key,))
-        try:
-            return None if row is None else dict(json.loads(row[0]))
-        except (ValueError, TypeError):
-            return None
+        return None if row is None else unsealed(key, row[0])
 
     def count(self) -> int:
         """How many embeddings are stored."""
@@ -138,7 +137,11 @@ class Cache:
         if row is None or digests is None or self.folder is None:
             return None
         path = str(self.folder / FILE_NAME)
-        return CacheInfo(path, row[0], digests[0], self._live_bytes(), MAX_BYTES, row[1])
+        oldest = row[1] if isinstance(row[1], float) else None
+        try:
+            return CacheInfo(path, row[0], digests[0], self._live_bytes(), MAX_BYTES, oldest)
+        except sqlite3.Error:
+            return None
 
     def clear(self, stored_before: float | None = None) -> int:
         """Forget embeddings, those stored before a moment or all; returns how many.
@@ -160,10 +163,18 @@ class Cache:
             return gone.rowcount
 
     def verify(self) -> tuple[int, int]:
-        """Read every embedding and drop those that were damaged: (read, dropped)."""
+        """Read every embedding and drop those that were damaged: (read, dropped).
+
+        Raises ResourceError if the file can't be read; where it is damaged, it is set aside.
+        """
         assert self._db is not None, "a cache that keeps something"
         with self._lock:
-            keys = [row[0] for row in self._db.execute("SELECT key FROM embeddings")]
+            try:
+                keys = [row[0] for row in self._db.execute("SELECT key FROM embeddings")]
+            except sqlite3.Error as error:
+                if type(error) is sqlite3.DatabaseError:
+                    self._db = remake(self._db, error)
+                raise ResourceError(f"{self.folder}: the cache can't be read ({error})") from error
         bad = [key for key in keys if self.get(key) is None]
         for key in bad:
             self._write("DELETE FROM embeddings WHERE key = ?", (key,))
@@ -173,7 +184,7 @@ class Cache:
         """Store; a full disk or a read-only file costs the entry, with one warning."""
         self._write(
             "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
-            (key, value, json.dumps({**meta, "crc32": zlib.crc32(value)}), time.time()),
+            (key, value, sealed(key, value, meta), time.time()),
         )
         self._puts += 1
         if self._puts % _TRIM_EVERY == 0:
@@ -192,7 +203,7 @@ class Cache:
             raise OSError(f"{path} is not a regular file")  # reading a pipe would wait, and eat it
         if (known := self._known_digest(path, stat)) is not None:
             return known
-        name, identity = os.fsencode(os.path.abspath(path)), _identity(stat)
+        name, identity = os.fsencode(os.path.abspath(path)), identity_of(stat)
         digest = content_digest(path)
         if self._db is None:
             self._memo[name] = (identity, digest)
@@ -212,35 +223,33 @@ class Cache:
             return False
 
     def _known_digest(self, path: str, stat: os.stat_result) -> bytes | None:
-        name, identity = os.fsencode(os.path.abspath(path)), _identity(stat)
+        name, identity = os.fsencode(os.path.abspath(path)), identity_of(stat)
         if (known := self._memo.get(name)) and known[0] == identity:
             return known[1]
         query = "SELECT size, mtime_ns, inode, digest FROM digests WHERE path = ?"
         row = self._read(query, (name,))
-        return bytes(row[3]) if row is not None and tuple(row[:3]) == identity else None
+        if row is None or tuple(row[:3]) != identity or not isinstance(row[3], bytes):
+            return None
+        return row[3] if len(row[3]) == hashlib.sha256().digest_size else None
 
     def _read(self, query: str, values: tuple[Any, ...]) -> Any:
         with self._lock:
+            db = self._db
             try:
-                return None if self._db is None else self._db.execute(query, values).fetchone()
+                return None if db is None else db.execute(query, values).fetchone()
+            except sqlite3.DataError:  # a row that claims to be larger than is sensible
+                return None
             except sqlite3.OperationalError as error:
                 log.warning("the cache can't be read (%s): computing instead", error)
-                self._db = None
+                self._forget(db)
             except sqlite3.DatabaseError as error:
-                self._db = self._remake(error)
+                self._db = None if db is None else remake(db, error)
             return None
 
-    def _remake(self, error: sqlite3.Error) -> sqlite3.Connection | None:
-        """Set a damaged file aside and begin a new one."""
-        assert self._db is not None
-        assert self.folder is not None
-        self._db.close()
-        try:
-            set_aside(self.folder / FILE_NAME, error)
-            return connect(self.folder / FILE_NAME)
-        except (OSError, sqlite3.Error) as another:
-            log.warning("no cache at %s (%s): computing everything", self.folder, another)
-            return None
+    def _forget(self, db: sqlite3.Connection | None) -> None:
+        self._db = None
+        if db is not None:
+            db.close()
 
     def _write(self, query: str, values: tuple[Any, ...]) -> None:
         with self._lock:
@@ -249,6 +258,9 @@ class Cache:
             try:
                 self._db.execute(query, values)
             except sqlite3.Error as error:
+                if type(error) is sqlite3.DatabaseError:  # the file is damaged
+                    self._db = remake(self._db, error)
+                    return
                 self._writable = False
                 log.warning("the cache can't be written (%s): going on without", error)
 
@@ -268,16 +280,7 @@ class Cache:
 
     def _live_bytes(self) -> int:
         assert self._db is not None
-        count, free, size = (
-            self._db.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((count - free) * size)
-
-
-def _identity(stat: os.stat_result) -> tuple[int, int, int]:
-    """What changes when a file does."""
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+        return live_bytes(self._db)
 
 
 def open_cache(folder: str | None, *, enabled: bool) -> Cache:

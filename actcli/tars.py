@@ -24,6 +24,8 @@ SUFFIX: Final = ".tar"
 COMPRESSED: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _MAX_HEADER_BYTES: Final = 1 << 20
 """Of the names and attributes of one member."""
+_DAMAGE: Final = (tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError)
+"""What the library raises at headers that make no sense: not all of it is meant."""
 _TIMEOUT_S: Final = 120.0
 
 
@@ -47,8 +49,9 @@ def list_members(path: str, is_wanted: Callable[[str], bool]) -> Iterator[TarMem
             yield from _members(path, _Headers(file), is_wanted)
     except VideoError as error:
         yield _trouble(path, error)
-    except tarfile.TarError as error:
-        yield _trouble(path, VideoError("truncated", f"the archive is damaged here ({error})"))
+    except _DAMAGE as error:
+        said = str(error)[:80]
+        yield _trouble(path, VideoError("truncated", f"the archive is damaged here ({said})"))
     except OSError as error:
         reason = error.strerror or error
         yield _trouble(path, VideoError("unreadable", f"cannot be read ({reason})"))
@@ -120,7 +123,12 @@ def _members(path: str, file: _Headers, is_wanted: Callable[[str], bool]) -> Ite
     if size == 0:
         raise VideoError("not_video", "the archive is empty")
     with tarfile.open(fileobj=file, mode="r:", errorlevel=1) as archive:
+        begun = -1
         while (info := archive.next()) is not None:
+            if info.offset_data <= begun or info.size < 0:
+                raise VideoError("refused", "a header in the archive leads back into it")
+            begun = info.offset_data
+            file.begin_member()
             archive.members.clear()  # type: ignore[attr-defined] # it would hold all of them
             if is_wanted(info.name):
                 yield _member(path, info, size)
@@ -144,7 +152,7 @@ def _member(path: str, info: tarfile.TarInfo, size: int) -> TarMember:
         problem = "unsupported", "a sparse member of an archive is not read"
     elif not info.isreg():
         problem = "refused", "not a regular file in its archive"
-    elif info.size < 0 or info.offset_data + info.size > size:
+    elif info.offset_data + info.size > size:
         problem = "truncated", "the archive ends before it does"
     elif info.size == 0:
         problem = "not_video", "not a video (the file is empty)"
@@ -158,6 +166,12 @@ class _Headers(io.RawIOBase):
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
         file.seek(0)
+        self._left = 0
+        self.begin_member()
+
+    def begin_member(self) -> None:
+        """Allow the headers of one more member to be read."""
+        self._left = 2 * _MAX_HEADER_BYTES
 
     def readable(self) -> bool:
         return True
@@ -174,6 +188,9 @@ class _Headers(io.RawIOBase):
     def read(self, count: int = -1) -> bytes:
         if not 0 <= count <= _MAX_HEADER_BYTES:
             raise VideoError("refused", "a header in the archive claims to be larger than 1 MiB")
+        self._left -= max(count, 1)  # at the end too, where the library may ask forever
+        if self._left < 0:
+            raise VideoError("refused", "the headers of a member in the archive don't end")
         return self._file.read(count)
 
 

@@ -14,7 +14,7 @@ from actcli.data.list_text import read_list_text
 from actcli.data.walk import natural_key
 from actcli.errors import InputError, ManifestError, close_names, shorten_list
 
-_NUMBERED = re.compile(r"\s*(?P<number>\d+)\s*[,;\t ]\s*(?P<name>\S.*?)\s*")
+_NUMBERED = re.compile(r"(?P<number>\d+)\s*[,;\t ]\s*(?P<name>\S.*)")
 _HEADER = {"id,name", "id,label", "index,name", "label", "name", "class"}
 
 

@@ -12,7 +12,6 @@ lists say is checked against what is published of them; what is not there is nev
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +24,11 @@ from actcli.data.manifest import Manifest, read_manifest
 from actcli.data.official_lists import numbered_split
 from actcli.data.walk import natural_key
 from actcli.errors import InputError, ManifestError, UsageError, close_names, shorten_list
+from actcli.reading import parse_json, read_at_most
 from actcli.types import VideoRef
 from actcli.wording import match_key
 
+_MOST_BYTES: Final = 1 << 26
 _TRIED: Final = 50
 """Videos of a list that are looked for when the folder of the videos is."""
 
@@ -240,10 +241,9 @@ def _own_names(dataset: Dataset, places: Sequence[str]) -> LabelSet | None:
     if not paths:
         return None
     try:
-        with open(paths[0], encoding="utf-8") as file:
-            numbers = json.load(file)
+        numbers = parse_json(read_at_most(paths[0], _MOST_BYTES) or b"")
         names = sorted(numbers, key=lambda name: int(numbers[name]))
-    except (OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+    except (OSError, ValueError, TypeError, ArithmeticError, LookupError) as error:
         raise ManifestError(f"{paths[0]}: not a map of names to numbers ({error})") from error
     plain = [name.replace("[", "").replace("]", "") for name in names]
     return LabelSet(tuple(plain), source=paths[0])

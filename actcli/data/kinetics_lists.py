@@ -76,7 +76,8 @@ def read_kinetics(found: ListText) -> list[Row]:
 
 def _times(place: str, label: str, name: str, start: str, end: str) -> tuple[int, int]:
     """Start and end as whole seconds, and the other cells checked."""
-    if label and name and start.isdecimal() and end.isdecimal():
+    is_plain = start.isdecimal() and end.isdecimal() and len(start) + len(end) < 20
+    if label and name and is_plain:
         start_s, end_s = int(start), int(end)
         if start_s < end_s < _LONGEST_S:
             return start_s, end_s

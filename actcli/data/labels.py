@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from actcli.data.opposites import order_pairs
 from actcli.errors import InputError, UsageError, close_names, shorten_list
+from actcli.reading import read_at_most
 from actcli.wording import clean_label, match_key, same_label_key
 
 __all__ = ["LabelSet", "bundled_lists", "order_pairs"]
@@ -199,21 +200,30 @@ def _bundled_lines(name: str) -> tuple[Iterable[str], str]:
 
 def _file_lines(path: str | Path) -> Iterable[str]:
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        content = read_at_most(path, _MAX_BYTES)
     except OSError as error:
         raise InputError(
             f"{path}: cannot read the label file ({error.strerror})",
             hint="--labels-file FILE takes a text file with one label a line",
         ) from error
-    if len(content) > _MAX_BYTES:
-        raise UsageError(f"{path}: too large for a label file (got more than 64 MB)")
-    return _lines(_decode(content, str(path)))
+    return _lines(_decode(_sized(content, str(path)), str(path)))
 
 
 def _stream_lines(stream: TextIO | BinaryIO, source: str) -> Iterable[str]:
-    content = getattr(stream, "buffer", stream).read()
-    return _lines(content if isinstance(content, str) else _decode(content, source))
+    if isinstance(stream, io.StringIO):
+        return _lines(stream.read())
+    raw: Any = getattr(stream, "buffer", stream)
+    try:
+        content = read_at_most(raw, _MAX_BYTES)
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+    return _lines(_decode(_sized(content, source), source))
+
+
+def _sized(content: bytes | None, source: str) -> bytes:
+    if content is None:
+        raise UsageError(f"{source}: too large for a label file (got more than 64 MB)")
+    return content
 
 
 def _lists() -> resources.abc.Traversable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -76,9 +77,10 @@ def _ref(fields: Fields) -> VideoRef:
         raise fields.error(names["path"], "a file name or a URI")
     start_s, end_s = fields.span(names["start"], names["end"])
     label = fields.values.get(names["label"])
-    label = str(label) if isinstance(label, int) and not isinstance(label, bool) else label
-    if not (label is None or isinstance(label, str)):
-        raise fields.error(names["label"], "a text")
+    if isinstance(label, int) and not isinstance(label, bool):
+        label = str(label)
+    elif label != "":
+        label = fields.text(names["label"])
     return VideoRef(path, start_s, end_s, _id(fields) or path, label or None)
 
 
@@ -129,6 +131,9 @@ def _cells(path: str) -> Iterator[Fields]:
             f"{path}:{top}: no column for the video (got {shorten_list(names)}, expected one of "
             f"{', '.join(URI_NAMES)})"
         )
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise ManifestError(f'{path}:{top}: the column "{twice}" is there twice')
     numbers = {name for name in names if name in (*START_NAMES, *END_NAMES)}
     text = (f"{line}\n" for _, line in lines)
     reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -143,9 +148,6 @@ def _cells(path: str) -> Iterator[Fields]:
                 hint="a cell that holds the separator goes in double quotes",
             )
         values = dict(zip(names, cells, strict=True))
-        if len(values) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ManifestError(f'{place}: the column "{twice}" is there twice')
         yield Fields(
             place,
             {key: number_of(cell) if key in numbers else cell or None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 import shlex
@@ -14,6 +13,7 @@ from typing import Final, Literal, get_args
 
 from actcli.data.walk import VIDEO_SUFFIXES
 from actcli.errors import InputError, ManifestError, close_names, shorten_list
+from actcli.reading import parse_json, read_at_most
 
 Dialect = Literal[
     "folder", "csv", "jsonl", "text", "kinetics", "ucf101", "hmdb51", "ssv2", "few-shot"
@@ -75,11 +75,10 @@ def read_list_text(source: str, root: str | None = None) -> ListText:
     """
     _check_regular(source)
     try:
-        with open(source, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        content = read_at_most(source, _MAX_BYTES)
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    if len(content) > _MAX_BYTES:
+    if content is None:
         raise InputError(f"{source}: too large for a list of videos (got more than 1 GiB)")
     text = _decode(content, source)
     if "\n" not in text:  # as some spreadsheets still end lines
@@ -170,21 +169,27 @@ def _json_kind(found: ListText, line: str) -> Dialect | None:
     if line == "[" or line[:2] in ("[{", '["', "[]", "[ "):
         return "ssv2"
     try:
-        first = json.loads(line)
-    except (ValueError, RecursionError):
+        first = parse_json(line)
+    except ValueError:
         first = None
     if isinstance(first, dict) and _has(first, PATH_NAMES):
         return "jsonl"
     try:
-        whole = json.loads(found.text)
-    except (ValueError, RecursionError):
+        whole = parse_json(found.text)
+    except ValueError:
         # The reader of JSON Lines says which line is wrong.
         return "jsonl" if isinstance(first, dict) or line.startswith('{"') else None
-    is_map = bool(whole) and all(str(value).isdigit() for value in whole.values())
+    if isinstance(whole, list):
+        return "ssv2"
+    is_map = bool(whole) and all(map(_is_whole_number, whole.values()))
     what = f"a map of {len(whole)} names to numbers" if is_map else f"keys {shorten_list(whole)}"
     raise ManifestError(
         f"{found.source}: not a list of videos (got a JSON object, {what}; expected {ACCEPTED})"
     )
+
+
+def _is_whole_number(value: object) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and value.isdigit())
 
 
 def find_delimiter(line: str) -> str | None:

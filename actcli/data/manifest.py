@@ -197,12 +197,13 @@ def _name_numbers(rows: list[Row], names: Sequence[str] | None) -> list[Row]:
         )
     named = []
     for row in rows:
-        if not row.label.isdecimal() or int(row.label) >= len(names):
+        number = int(row.label) if row.label.isdecimal() and len(row.label) < 10 else len(names)
+        if number >= len(names):
             raise ManifestError(
                 f"{row.place}: bad label (got {row.label}, expected a number from 0 to "
                 f"{len(names) - 1}, as there are {len(names)} names)"
             )
-        named.append(row._replace(label=names[int(row.label)]))
+        named.append(row._replace(label=names[number]))
     return named
 
 

@@ -10,7 +10,6 @@ Where a list gives labels by number as well, the name is what counts.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -22,11 +21,12 @@ from actcli.data.rows import Row
 from actcli.data.table_lists import place_path
 from actcli.data.walk import natural_key
 from actcli.errors import InputError, ManifestError, UsageError
+from actcli.reading import parse_json, shown
 
 log = logging.getLogger("actcli.data.official_lists")
 
 _UCF_LINE = re.compile(r"(?P<path>(?P<label>[^/\s]+)/\S+)(\s+(?P<number>\d+))?\s*")
-_HMDB_LINE = re.compile(r"(?P<file>\S.*?)\s+(?P<use>[012])\s*")
+_HMDB_LINE = re.compile(r"(?P<file>\S(?:.*\S)?)\s+(?P<use>[012])\s*")
 _HMDB_SPLITS = {"0": None, "1": "train", "2": "test"}
 _SPLIT_IN_NAME = re.compile(r"(?:.*[-_])?(train|validation|val|test)")
 
@@ -138,8 +138,8 @@ def _matches(
 def read_ssv2(found: ListText) -> list[Row]:
     """A list of Something-Something: the label is the template without its brackets."""
     try:
-        items = json.loads(found.text)
-    except (ValueError, RecursionError) as error:
+        items = parse_json(found.text)
+    except ValueError as error:
         raise ManifestError(f"{found.source}: not JSON ({error})") from error
     if not isinstance(items, list):
         raise ManifestError(f"{found.source}: not a JSON list of videos")
@@ -159,7 +159,7 @@ def _ssv2_item(place: str, item: object) -> tuple[str, str]:
     """Id and template of one video."""
     if not isinstance(item, dict):
         raise ManifestError(
-            f"{place}: not an object (got {json.dumps(item)[:40]})",
+            f"{place}: not an object (got {shown(item)})",
             hint="JSON Lines have one object a line, and no list around them",
         )
     if "path" in item:

@@ -16,7 +16,10 @@ from actcli.wording import clean_label
 _Swaps: TypeAlias = "dict[tuple[str, ...], list[tuple[str, ...]]]"
 
 _MAX_SWAPS = 6
-"""Opposites looked at in one label: 2^6 variants are tried at most."""
+"""Opposites that are swapped in one label at once."""
+_MAX_STEPS = 5000
+_MAX_WORDS = 100
+"""What is said in more words is not compared: a label may hold "left" a thousand times."""
 
 # Each alone makes a pair: nothing in a single frame says which of the two it is.
 _OPPOSITES = """
@@ -132,7 +135,9 @@ def _swapped(
     """
     # (words done, next position, swaps so far, one of them is strong)
     pending: list[tuple[tuple[str, ...], int, int, bool]] = [((), 0, 0, False)]
-    while pending:
+    left = _MAX_STEPS if len(words) <= _MAX_WORDS else 0
+    while pending and left:
+        left -= 1
         done, i, swaps, strong = pending.pop()
         if i == len(words):
             if strong:

@@ -101,7 +101,7 @@ def build_prompts(labels: LabelSet, templates: Sequence[str]) -> tuple[tuple[str
     if num_prompts > max(_MAX_PROMPTS, counts[-1]):
         raise UsageError(
             f"{labels.source}: labels have too different numbers of prompts "
-            f"(got {shorten_list(map(str, counts))}; padding them to {num_prompts} each would "
+            f"(got {shorten_list(map(str, counts))}; padding them to equal numbers would "
             f"exceed {_MAX_PROMPTS})",
             hint="give every label the same number of prompts, or 1, 2 or 4",
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from actcli.errors import ManifestError
+from actcli.reading import parse_json, shown
 
 
 class Row(NamedTuple):
@@ -41,8 +41,7 @@ class Fields:
     def error(self, key: str, expected: str) -> ManifestError:
         """What is wrong with the value of `key`."""
         return ManifestError(
-            f'{self.place}: bad "{key}" (got {json.dumps(self.values.get(key))}, '
-            f"expected {expected})"
+            f'{self.place}: bad "{key}" (got {shown(self.values.get(key))}, expected {expected})'
         )
 
     def text(self, key: str) -> str | None:
@@ -74,8 +73,8 @@ class Fields:
 def parse_object(text: str, place: str, *, hint: str | None = None) -> Fields:
     """The fields of a JSON object on one line; ManifestError for anything else."""
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(text)
+    except ValueError as error:
         raise ManifestError(f"{place}: not a JSON object ({error})", hint=hint) from error
     if not isinstance(values, dict):
         raise ManifestError(f"{place}: not a JSON object (got {text[:40]})", hint=hint)

@@ -20,9 +20,11 @@ from typing import Any, Final
 
 from actcli.data.files import refuse_full_disk
 from actcli.errors import InputError, ResourceError
+from actcli.reading import parse_json, read_at_most
 
 JOURNAL_NAME: Final = "sorted.jsonl"
 SCHEMA: Final = "actcli.sorted/1"
+_MAX_BYTES: Final = 1 << 30
 _LOCKED: Final = {errno.EAGAIN, errno.EACCES}
 
 
@@ -107,17 +109,33 @@ class Journal:
         return os.path.relpath(path, self.folder) if inside else path
 
     def entries(self) -> list[tuple[str, Entry]]:
-        """(state, entry) of every whole line, in order; a torn line is skipped."""
+        """(state, entry) of every whole line, in order.
+
+        A torn line is skipped, and one that would move what never lay in this folder.
+        """
         self._file.seek(0)
         found = []
-        for line in io.BytesIO(self._file.readall()):
+        content = read_at_most(self._file, _MAX_BYTES)
+        if content is None:
+            raise InputError(f"{self.path}: too large for a journal (got more than 1 GiB)")
+        for line in io.BytesIO(content):
             try:
-                record = json.loads(line)
-                paths = [os.path.join(self.folder, record[key]) for key in ("from", "to")]
-                found.append((str(record["state"]), Entry(str(record["action"]), *paths)))
+                record = parse_json(line)
+                paths = [self._path(record[key]) for key in ("from", "to")]
+                entry = Entry(str(record["action"]), *paths)
+                own = entry.source if entry.action == "undo" else entry.target
+                if os.path.normpath(own).startswith(self.folder.rstrip(os.sep) + os.sep):
+                    found.append((str(record["state"]), entry))
             except (ValueError, KeyError, TypeError):
                 continue
         return found
+
+    def _path(self, shown: str) -> str:
+        """A path of a line; ValueError for text that is none on this machine."""
+        if "\0" in shown:
+            raise ValueError("NUL in a path")
+        os.fsencode(shown)
+        return os.path.join(self.folder, shown)
 
     def unsettled(self) -> list[Entry]:
         """What was begun and never ended."""

@@ -6,9 +6,11 @@ import csv
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from actcli.data.inputs import is_remote
 from actcli.data.list_text import (
@@ -27,6 +29,8 @@ from actcli.errors import ManifestError, close_names, shorten_list
 
 log = logging.getLogger("actcli.data.table_lists")
 
+_MOST_UNUSED = 100
+"""Keys without meaning that are looked at: a list may have a million."""
 _KNOWN = (*PATH_NAMES, *LABEL_NAMES, *START_NAMES, *END_NAMES, *SPLIT_NAMES)
 
 
@@ -56,7 +60,7 @@ class Table:
     def names(self) -> list[str]:
         """The column names in lower case."""
         names = header_names(self.found.first_line(), self.delimiter)
-        if twice := [name for name in names if name and names.count(name) > 1]:
+        if twice := [name for name, count in Counter(names).items() if name and count > 1]:
             raise ManifestError(
                 f'{self.found.source}:1: the column "{twice[0]}" stands there twice'
             )
@@ -170,7 +174,9 @@ def read_jsonl(found: ListText) -> tuple[list[Row], tuple[str, ...]]:
         path = place_path(found.root, path)
         name = fields.text("id") or ""
         rows.append(Row(found.source, line, path, label, start_s, end_s, split, name))
-        unused |= dict.fromkeys(key for key in fields.values if key not in _KNOWN and key != "id")
+        if len(unused) < _MOST_UNUSED:
+            keys = (key for key in fields.values if key not in _KNOWN and key != "id")
+            unused |= dict.fromkeys(islice(keys, _MOST_UNUSED))
     _say_unused(found.source, list(unused))
     return rows, tuple(unused)
 
@@ -231,7 +237,7 @@ def _unquoted(word: str) -> str:
 
 def _say_unused(source: str, names: Sequence[str]) -> None:
     """Columns that look as if they meant something get a warning, the others a note."""
-    for name in names:
+    for name in names[:_MOST_UNUSED]:
         close = close_names(name, _KNOWN, limit=1)
         parts = set(re.split(r"[^a-z]+", name.casefold()))
         if parts & {"start", "end"}:

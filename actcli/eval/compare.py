@@ -5,7 +5,7 @@ Files are read as they were written, so that results of other machines compare a
 
 from __future__ import annotations
 
-import json
+import codecs
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,9 @@ from typing import Any, Final
 from actcli.errors import InputError
 from actcli.eval.result import SCHEMA
 from actcli.metrics import mean_interval
+from actcli.reading import parse_json, read_at_most
 
+_MOST_BYTES: Final = 1 << 30
 _FAMILY: Final = "actcli.eval/"
 
 
@@ -56,15 +58,16 @@ def read_result(path: str) -> dict[str, Any]:
     Raises InputError for what is none, or of another version of the format.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            record = json.load(file)
+        content = read_at_most(path, _MOST_BYTES)
+        record: Any = None if content is None else parse_json(content.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not a result of eval (not JSON: {error})",
                          hint="actcli eval … -o result.json") from error  # fmt: skip
     schema = record.get("schema") if isinstance(record, dict) else None
-    if not isinstance(schema, str) or not schema.startswith(_FAMILY):
+    schema = schema if isinstance(schema, str) else None
+    if schema is None or not schema.startswith(_FAMILY):
         raise InputError(
             f"{path}: not a result of eval (got schema {schema!r}, expected {SCHEMA})",
             hint="actcli eval … -o result.json",
@@ -88,16 +91,20 @@ def _check(record: Mapping[str, Any]) -> None:
     for key in ("protocol", "dataset", "lists"):
         record["conditions"][key]
     counts = record["coverage"]
-    if not 0 <= int(counts["used"]) <= int(counts["expected"]):
+    are_counts = type(counts["used"]) is int and type(counts["expected"]) is int
+    if not are_counts or not 0 <= counts["used"] <= counts["expected"]:
         raise ValueError(f"coverage {counts['used']!r} of {counts['expected']!r}")
     if not isinstance(record["parts"], list):
         raise ValueError("parts")
     for part in record["parts"]:
         for clip in part["clips"]:
+            if not isinstance(clip, list):
+                raise TypeError("clip")
             name, target, guess, *_ = clip
             if not all(isinstance(text, str) for text in (name, target, guess)):
                 raise ValueError(f"clip {name!r}")
-        _ = part["name"], part["digest"]
+        if not all(isinstance(part[key], str) for key in ("name", "digest")):
+            raise ValueError("part")
     if (episodes := record["episodes"]) is not None:
         for key in ("digest", "way", "shot", "queries", "count", "seed"):
             episodes[key]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Final
 from actcli.data.list_text import ListText, read_list_text
 from actcli.data.rows import Fields
 from actcli.errors import ManifestError, VideoError
+from actcli.reading import parse_json, shown
 from actcli.types import VideoRef
 
 _SCHEMA: Final = "actcli.prediction/1"
@@ -38,7 +38,7 @@ def read_predictions(path: str) -> Iterator[Scored]:
         schema = record.get("schema", _SCHEMA)
         if schema != _SCHEMA:
             raise ManifestError(
-                f"{place}: not a prediction (got schema {schema!r}, expected {_SCHEMA})"
+                f"{place}: not a prediction (got schema {shown(schema)}, expected {_SCHEMA})"
             )
         name, (start_s, end_s) = fields.text("input"), fields.span()
         if name is None:
@@ -59,15 +59,15 @@ def read_predictions(path: str) -> Iterator[Scored]:
 
 def _records(text: ListText) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
-        whole = json.loads(text.text)
-    except (ValueError, RecursionError):
+        whole = parse_json(text.text)
+    except ValueError:
         whole = None
     rows: Iterable[tuple[str, Any]] = _lines(text)
     if isinstance(whole, dict) and isinstance(whole.get("results"), list):
         rows = ((f"{text.source}: result {i}", row) for i, row in enumerate(whole["results"], 1))
     for place, row in rows:
         if not isinstance(row, dict):
-            raise ManifestError(f"{place}: not a JSON object (got {json.dumps(row)[:40]})")
+            raise ManifestError(f"{place}: not a JSON object (got {shown(row)})")
         yield place, row
 
 
@@ -75,8 +75,8 @@ def _lines(text: ListText) -> Iterator[tuple[str, Any]]:
     for number, line in text.lines():
         place = f"{text.source}:{number}"
         try:
-            yield place, json.loads(line)
-        except (ValueError, RecursionError) as error:
+            yield place, parse_json(line)
+        except ValueError as error:
             raise ManifestError(
                 f"{place}: not a JSON record ({error})",
                 hint="predictions are JSON Lines: actcli classify … -o preds.jsonl",

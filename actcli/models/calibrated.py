@@ -15,12 +15,14 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from actcli.errors import InputError, ModelError, shorten_list
+from actcli.reading import parse_json, read_at_most, shown
 from actcli.types import ScoreKind
 
 SCHEMA: Final = "actcli.calibration/1"
 MOST_KEPT: Final = 2000
 """Confidences that are kept of each sort, for thresholds."""
 _LARGEST: Final = 64_000_000
+_STRONGEST: Final = 1e4
 _OF_MODEL: Final = ("model", "checkpoint", "method", "options", "sampling", "frame_weights")
 
 
@@ -53,8 +55,10 @@ class Calibration(BaseModel):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        if not self.temperature > 0:
-            raise ValueError("temperature: not above 0")
+        if not 1 / _STRONGEST <= self.temperature <= _STRONGEST or abs(self.bias) > _STRONGEST:
+            raise ValueError("temperature, bias: beyond all that is fitted")
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("labels: one twice")
         if len(self.prompts) != len(self.labels):
             raise ValueError("prompts: not as many as labels")
         if self.label_thresholds is not None and len(self.label_thresholds) != len(self.labels):
@@ -112,7 +116,7 @@ def parse(stated: Mapping[str, Any], source: str) -> Calibration:
     schema = stated.get("schema")
     if schema != SCHEMA:
         raise ModelError(
-            f"{source}: not a calibration that this version reads (got schema {schema!r}, "
+            f"{source}: not a calibration that this version reads (got schema {shown(schema)}, "
             f"expected {SCHEMA})",
             hint="actcli calibrate",
         )
@@ -130,13 +134,12 @@ def read_calibration(path: str | Path) -> Calibration:
     Raises InputError if it can't be read, ModelError as `parse`.
     """
     try:
-        with open(path, "rb") as file:
-            content = file.read(_LARGEST + 1)
+        content = read_at_most(path, _LARGEST)
     except OSError as error:
         raise InputError(f"--calibration {path}: can't be read ({error.strerror})") from error
     try:
-        stated = json.loads(content) if len(content) <= _LARGEST else None
-    except (ValueError, RecursionError):
+        stated = None if content is None else parse_json(content)
+    except ValueError:
         stated = None
     if not isinstance(stated, dict):
         raise ModelError(f"--calibration {path}: not a calibration", hint="actcli calibrate")

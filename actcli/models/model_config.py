@@ -5,15 +5,18 @@ Nothing here imports torch or open_clip.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from actcli.errors import ModelError, shorten_list
+from actcli.reading import parse_json, read_at_most, shown
 from actcli.types import Interpolation, Preprocessing, ResizeMode
 
+_MOST_BYTES: Final = 1 << 24
+_LARGEST_SIZE: Final = 10_000_000
+_MOST_LAYERS: Final = 1000
 CONFIG_NAME: Final = "open_clip_config.json"
 WHAT_TO_TYPE: Final = (
     "type --model demo (it knows drawn figures only), or --model local-dir:PATH "
@@ -31,7 +34,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         what = "is not a folder" if os.path.exists(folder) else "no such folder"
         raise ModelError(f"{folder}: {what}", hint=WHAT_TO_TYPE)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(read_at_most(path, _MOST_BYTES) or b"")
     except FileNotFoundError as error:
         found = sorted(child.name for child in folder.iterdir())
         raise ModelError(
@@ -49,7 +52,18 @@ def read_config(folder: Path) -> dict[str, Any]:
                 f'{path}: not the config of an open_clip model (no "model_cfg" with "{key}")',
                 hint=WHAT_TO_TYPE,
             )
+    _check_sizes(path, sections)
     return {"preprocess_cfg": {}, **config}
+
+
+def _check_sizes(path: Path, sections: Any) -> None:
+    """Raise ModelError for towers that would fill any memory before their weights are looked at."""
+    for section in (sections, sections["vision_cfg"], sections["text_cfg"]):
+        for key, value in section.items():
+            most = _MOST_LAYERS if key in ("layers", "depth") else _LARGEST_SIZE
+            for number in value if isinstance(value, list) else [value]:
+                if isinstance(number, int | float) and not abs(number) <= most:
+                    raise ModelError(f'{path}: no model has such a "{key}" (got {shown(number)})')
 
 
 def refuse_foreign_towers(owner: Path | str, model: Mapping[str, Any]) -> None:

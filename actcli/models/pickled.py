@@ -26,6 +26,9 @@ _PREFIXES: Final = ("module.", "_orig_mod.")
 """Of DistributedDataParallel and of torch.compile."""
 _FACTS: Final = {"input_resolution", "context_length", "vocab_size"}
 """Numbers that OpenAI's files keep among the weights."""
+_SHOWN: Final = 120
+_MOST_WRAPPERS: Final = 8
+"""Of each kind, around one another: a pickle may hold itself."""
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _AGAIN = "download or copy the file again"
 
@@ -60,9 +63,11 @@ def read_content(path: Path) -> Any:
 def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError) as error:
+            infos, names = archive.infolist(), archive.namelist()
+    except (zipfile.BadZipFile, ValueError, LookupError, NotImplementedError, OSError) as error:
         raise ModelError(f"{path}: truncated or damaged ({error})", hint=_AGAIN) from error
+    if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
+        raise ModelError(f"{path}: not a file of weights (its archive is compressed)")
     if any(name.endswith("/constants.pkl") for name in names):
         raise ModelError(
             f"{path}: a TorchScript program, not a file of weights, and never run",
@@ -84,14 +89,16 @@ def _unpickle(path: Path, *, is_zip: bool) -> Any:
             f"{path}: not read, for it holds more than tensors (it asks for {asked[1]})",
             hint="ask its authors for a file of weights alone, best a .safetensors file",
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, AssertionError) as error:
-        reason = str(error).split("\n", 1)[0]
+    except Exception as error:  # whatever its reader stumbles over in bytes that anyone wrote
+        reason = str(error).split("\n", 1)[0][:_SHOWN] or type(error).__name__
         raise ModelError(f"{path}: truncated or damaged ({reason})", hint=_AGAIN) from error
 
 
 def weights_in(path: Path, content: Any) -> dict[str, Tensor]:
     """The weights themselves, from among an optimizer's state and whatever else was saved."""
-    while isinstance(content, Mapping):
+    for _ in range(_MOST_WRAPPERS):
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[key] for key in _WRAPPERS if key in content), None)
         if not isinstance(inner, Mapping):
             break
@@ -106,10 +113,16 @@ def weights_in(path: Path, content: Any) -> dict[str, Tensor]:
         raise ModelError(
             f"{path}: not the weights of a model ({shorten_list(odd, limit=3)}: no plain tensors)"
         )
-    while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None):
+    for _ in range(_MOST_WRAPPERS):
+        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in state)), None)
+        if prefix is None:
+            break
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+    """Whether it is a tensor with as many numbers as its shape says, not one number repeated."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()

@@ -7,7 +7,6 @@ whether it is whole.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from actcli.errors import ModelError, shorten_list
+from actcli.reading import parse_json
 
 PREFERRED_NAMES: Final = (
     "open_clip_model.safetensors",
@@ -115,14 +115,15 @@ def _check_start(path: Path, start: bytes, size: int) -> int:
 def _parse_header(path: Path, header: bytes) -> tuple[Header, int]:
     """The header, and the number of bytes that the tensors take."""
     try:
-        entries: Mapping[str, Mapping[str, Any]] = json.loads(header)
+        entries: Mapping[str, Mapping[str, Any]] = parse_json(header)
         tensors = {name: entry for name, entry in entries.items() if name != "__metadata__"}
         shapes = {name: tuple(map(int, entry["shape"])) for name, entry in tensors.items()}
-        ends = [int(entry["data_offsets"][1]) for entry in tensors.values()]
+        ranges = [tuple(map(int, entry["data_offsets"])) for entry in tensors.values()]
+        ends = [end for begin, end in ranges if 0 <= begin <= end]
+        if len(ends) < len(ranges) or any(min(shape, default=0) < 0 for shape in shapes.values()):
+            raise ValueError("a shape or a range below zero")
         metadata = {str(key): str(text) for key, text in entries.get("__metadata__", {}).items()}
-    except (
-        ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError,
-    ) as error:  # fmt: skip
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ModelError(
             f"{path}: not a safetensors file (its header cannot be read: {error})",
             hint=_AGAIN,

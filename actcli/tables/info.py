@@ -11,9 +11,13 @@ from typing import Any, Final, Literal
 
 from actcli.cache import make_key
 from actcli.errors import InputError
+from actcli.reading import parse_json
 
 TABLE_SCHEMA: Final = "actcli.embeddings/1"
 Shape = tuple[int, int, int]
+MAX_ROW_BYTES: Final = 256 << 20
+"""Values of one row: the most views and frames there can be, with D = 1280 in float32."""
+_MOST_VIEWS: Final = 64 * 3
 _NO_PART_OF_VALUES: Final = ("shape", "versions", "model")
 
 
@@ -79,18 +83,33 @@ def parse_info(text: bytes | str | None, name: str) -> TableInfo:
     """
     hint = "actcli embed VIDEO... -o clips.parquet"
     try:
-        stated = json.loads(text or "")
+        stated = parse_json(text or "")
         schema = stated["schema"]
         names = {item.name for item in dataclasses.fields(TableInfo)}
         info = TableInfo(**{key: value for key, value in stated.items() if key in names})
         info = dataclasses.replace(info, shape=_shape(info.shape))
-        is_whole = stated["fingerprint"] == info.fingerprint and info.num_views > 0
-        is_whole = is_whole and info.dtype in ("float32", "float16")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        is_whole = stated["fingerprint"] == info.fingerprint
+        if is_whole:
+            _check_types(info)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{name}: holds no embeddings of actcli", hint=hint) from error
     if schema != TABLE_SCHEMA or not is_whole:
         raise InputError(f"{name}: what made its embeddings can't be told", hint=hint)
     return info
+
+
+def _check_types(info: TableInfo) -> None:
+    """Raise TypeError or ValueError for conditions that no run of ours writes."""
+    texts = info.model, info.model_digest, info.method, info.embed_key, info.precision, info.dtype
+    maps = info.sampling, info.transform, info.versions, info.windows or {}
+    if not all(isinstance(text, str) for text in texts) or type(info.is_pooled) is not bool:
+        raise TypeError("no text")
+    if not all(isinstance(one, dict) for one in maps):
+        raise TypeError("no settings")
+    if not 0 < info.num_views <= _MOST_VIEWS:
+        raise ValueError("no number of views")
+    if info.dtype not in ("float32", "float16") or info.row_bytes > MAX_ROW_BYTES:
+        raise ValueError("no such values")
 
 
 def _shape(stated: Any) -> Shape:

@@ -105,6 +105,8 @@ def read_info(path: Path) -> tuple[TableInfo, int]:
     pa = load_pyarrow()
     with damage(path), pa.parquet.ParquetFile(path) as file:
         schema, num_rows = file.schema_arrow, file.metadata.num_rows
+        if len(set(schema.names)) < len(schema.names):
+            raise ValueError("a column is there twice")
     info = parse_info((schema.metadata or {}).get(METADATA_KEY), str(path))
     expected = schema_of(info)
     for field in expected:
@@ -156,7 +158,7 @@ def damage(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
-    except (pa.ArrowException, OSError, ValueError, EOFError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, TypeError) as error:
         said = str(error).strip().partition("\n")[0].rstrip(".")
         raise InputError(f"{path}: no Parquet file, or a damaged one ({said})") from error
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +21,18 @@ FIELDS: Final = (
     "video_s", "content",
 )  # fmt: skip
 """The columns of a table, its values apart."""
+_OF_WINDOWS: Final = ("first_frame", "last_frame", "video_s")
+_NONE: Final = type(None)
+_NUMBERS: Final = frozenset({int, float})
+_LISTS: Final[frozenset[type]] = frozenset({list, tuple, _NONE})
+_NO_TEXT: Final[Mapping[str, frozenset[type]]] = {
+    "input": frozenset({str}), "input_bytes": frozenset({bytes, _NONE}), "ok": frozenset({bool}),
+    "frames_s": _LISTS, "warnings": _LISTS,
+    **dict.fromkeys(("first_frame", "last_frame"), frozenset({int, _NONE})),
+    **dict.fromkeys(("start", "end", "trim_start", "trim_end", "video_s"), _NUMBERS | {_NONE}),
+}  # fmt: skip
+_TYPES: Final = dict.fromkeys(FIELDS, frozenset({str, _NONE})) | dict(_NO_TEXT)
+"""What items of a column may be: a table may come from anyone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +84,7 @@ def fields_of(row: Row | Failure) -> dict[str, Any]:
     shown = as_text(ref.id)
     return {
         "input": shown,
-        "input_bytes": None if shown == ref.id else ref.id.encode("utf-8", "surrogateescape"),
+        "input_bytes": None if shown == ref.id else _as_bytes(ref.id),
         "path": None if ref.path == ref.id else as_text(ref.path),
         "label": as_text(ref.label),
         "start": start_s if ref.start_s is None else ref.start_s,
@@ -95,19 +109,29 @@ def as_text(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
+def _as_bytes(name: str) -> bytes | None:
+    """The bytes of a name that isn't UTF-8; None for half a character, which no file's name has."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return None
+
+
 def make_batch(columns: Mapping[str, Sequence[Any]], values: NDArray[Any], num_views: int) -> Batch:
     """Rows from their columns, each a list with an item a row.
 
     values: [n, V, T', D]
     num_views: that the frames of a row are of
+
+    Raises ValueError for columns that no run of ours writes.
     """
+    check_columns(columns)
     refs = list(_refs(columns))
     is_finite = np.isfinite(values.reshape(len(values), -1)).all(1)
     failures = {}
     for i in np.flatnonzero(~is_finite | ~np.array(columns["ok"], bool)).tolist():
         failures[i] = Failure(refs[i], _error(columns, i))
-    frames = [f"{name}_frame" for name in ("first", "last")]
-    windows = zip(*(columns[name] for name in (*frames, "video_s")), strict=True)
+    windows = zip(*(columns[name] for name in _OF_WINDOWS), strict=True)
     return Batch(
         refs,
         values,
@@ -120,6 +144,34 @@ def make_batch(columns: Mapping[str, Sequence[Any]], values: NDArray[Any], num_v
     )
 
 
+def check_columns(columns: Mapping[str, Sequence[Any]]) -> None:
+    """Raise ValueError for items of another type, or for times that are no number."""
+    for name, kinds in _TYPES.items():
+        if not set(map(type, columns[name])) <= kinds:
+            raise ValueError(f"column {name} has an item of another type")
+    if not all(columns["input"]):
+        raise ValueError("column input has an empty name")
+    for name, kind in (("frames_s", _NUMBERS), ("warnings", {str})):
+        items = list(chain.from_iterable(filter(None, columns[name])))
+        if not set(map(type, items)) <= kind:
+            raise ValueError(f"column {name} has an item of another type")
+        if kind is _NUMBERS and not _are_finite(items):
+            raise ValueError(f"column {name} has an item that is no number")
+    for name in ("start", "end", "trim_start", "trim_end", "video_s"):
+        if not _are_finite(filter(None, columns[name])):
+            raise ValueError(f"column {name} has an item that is no number")
+    for one in zip(*(columns[name] for name in _OF_WINDOWS), strict=True):
+        if one.count(None) not in (0, len(one)):
+            raise ValueError("a window without its place")
+
+
+def _are_finite(numbers: Iterable[float]) -> bool:
+    try:
+        return math.isfinite(sum(numbers))
+    except OverflowError:
+        return False
+
+
 def _numbers(column: Sequence[Any]) -> list[float]:
     return [0.0 if value is None else value for value in column]
 
@@ -129,7 +181,7 @@ def _refs(columns: Mapping[str, Sequence[Any]]) -> Iterator[VideoRef]:
     for shown, raw, path, start_s, end_s, label in zip(
         *(columns[name] for name in names), strict=True
     ):
-        name = shown if raw is None else raw.decode("utf-8", "surrogateescape")
+        name = raw.decode("utf-8", "surrogateescape") if raw else shown
         yield VideoRef(path or name, start_s, end_s, name, label)
 
 

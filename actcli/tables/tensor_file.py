@@ -1,10 +1,14 @@
-"""A small table in one safetensors file: `values` [N, V, T', D], the rows as JSON beside them."""
+"""A small table in one safetensors file: `values` [N, V, T', D], the rows as JSON beside them.
+
+The digest in its header is that of everything else, so that no byte can change unnoticed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +19,25 @@ from safetensors.numpy import save_file
 
 from actcli.drafts import draft_of
 from actcli.errors import InputError, ResourceError
+from actcli.reading import parse_json
 from actcli.tables.info import Shape, TableInfo, parse_info
-from actcli.tables.rows import FIELDS, Batch, Row, check_row, fields_of, make_batch, seen_in
+from actcli.tables.rows import (
+    FIELDS,
+    Batch,
+    Row,
+    check_columns,
+    check_row,
+    fields_of,
+    make_batch,
+    seen_in,
+)
 from actcli.tables.writing import storage_errors
 from actcli.types import Failure
 
+_INFO: Final = "actcli"
+_ROWS: Final = "rows"
+_DIGEST: Final = "digest"
+_CHUNK_BYTES: Final = 1 << 20
 MAX_BYTES: Final = 1 << 30
 """Values of a file, which are in memory until it is written."""
 _MAX_ROWS_BYTES: Final = 90 << 20
@@ -64,7 +82,8 @@ class TensorWriter:
                 check_row(row, self._info)
                 values[i] = row.values
         listed = "[" + ",".join(text for _, text in self._rows) + "]"
-        metadata = {"actcli": self._info.to_json(), "rows": listed}
+        metadata = {_INFO: self._info.to_json(), _ROWS: listed}
+        metadata[_DIGEST] = _digest_of(metadata, values.shape, [values.reshape(-1).view(np.uint8)])
         with storage_errors(self._path), draft_of(self._path) as draft:
             draft.touch()
             mode = draft.stat().st_mode  # the library's files are for their owner alone
@@ -82,36 +101,59 @@ class TensorWriter:
 
 
 def read_tensors(path: Path) -> tuple[TableInfo, list[dict[str, Any]]]:
-    """The conditions of a file, and its rows by the names of their columns.
+    """The conditions of a file, and its rows by the names of their columns; every byte is checked.
 
     Raises InputError for a file that is damaged or none of ours.
     """
     try:
         with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            found = file.get_slice("values") if "values" in file.keys() else None  # noqa: SIM118
+            metadata, names = file.metadata() or {}, list(file.keys())
+            found = file.get_slice("values") if names == ["values"] else None
             shape, kind = (found.get_shape(), found.get_dtype()) if found else ([], "")
+        info = parse_info(metadata.get(_INFO), str(path))
+        _check_digest(path, metadata, shape)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: no safetensors file, or a damaged one ({error})") from error
-    info = parse_info(metadata.get("actcli"), str(path))
     try:
-        rows = [{name: row.get(name) for name in FIELDS} | row for row in _parsed(metadata)]
-        is_whole = all(isinstance(row["input"], str) for row in rows)
+        rows = list(_parsed(metadata))
+        check_columns({name: [row[name] for row in rows] for name in FIELDS})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its rows can't be read") from error
     expected = [len(rows), *info.shape], {"float32": "F32", "float16": "F16"}[info.dtype]
-    if not is_whole or (shape, kind) != expected:
+    if (shape, kind) != expected:
         raise InputError(f"{path}: its values are {kind} {shape} (expected {expected[1]} "
                          f"{expected[0]})")  # fmt: skip
     return info, rows
 
 
-def _parsed(metadata: dict[str, str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(metadata["rows"])
+def _check_digest(path: Path, metadata: Mapping[str, str], shape: Sequence[int]) -> None:
+    hint = "copy the file again, or actcli embed again"
+    if _DIGEST not in metadata:
+        raise InputError(f"{path}: damaged, or made before tables had a digest", hint=hint)
+    with path.open("rb") as file:
+        file.seek(8 + int.from_bytes(file.read(8), "little"))
+        values = iter(lambda: file.read(_CHUNK_BYTES), b"")  # all that follows the header
+        if _digest_of(metadata, shape, values) != metadata[_DIGEST]:
+            raise InputError(
+                f"{path}: changed or damaged since it was written (its digest differs)", hint=hint
+            )
+
+
+def _digest_of(metadata: Mapping[str, str], shape: Sequence[int], values: Iterable[Any]) -> str:
+    """Hex digest of what is said of values, of their shape, and of their bytes."""
+    about = json.dumps([metadata.get(_INFO), metadata.get(_ROWS), *shape])
+    digest = hashlib.sha256(about.encode())
+    for part in values:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parsed(metadata: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    rows: list[dict[str, Any]] = parse_json(metadata[_ROWS])
     for row in rows:
-        raw = row.pop("input_hex", None)
-        row["input_bytes"] = None if raw is None else bytes.fromhex(raw)
-    return rows
+        raw = row.get("input_hex")
+        own = {name: row.get(name) for name in FIELDS}
+        yield own | {"input_bytes": None if raw is None else bytes.fromhex(raw)}
 
 
 def read_tensor_batches(
@@ -125,5 +167,5 @@ def read_tensor_batches(
                 some = rows[first : first + num_rows]
                 columns = {name: [row[name] for row in some] for name in FIELDS}
                 yield make_batch(columns, values[first : first + len(some)], info.num_views)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error})") from error

@@ -20,6 +20,7 @@ from actcli.data.labels import LabelSet
 from actcli.drafts import draft_of
 from actcli.errors import InputError, ResourceError, UsageError
 from actcli.methods.base import Method
+from actcli.reading import parse_json
 from actcli.tasks.pipeline import Pipeline, Prompts
 from actcli.tasks.settings import versions
 from actcli.train.events import EpochEvent, Prepared
@@ -135,7 +136,7 @@ class RunFolder:
         """
         path = self.path / RUN_NAME
         try:
-            stated: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+            stated: dict[str, Any] = dict(parse_json(path.read_text(encoding="utf-8")))
             return stated
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from error

@@ -239,12 +239,14 @@ class Trainer:
         path = self._folder / STATE_NAME
         tensors, self.progress = load_state(path)
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
-        for name, value in tensors.items():
-            part, _, own = name.partition("/")
-            parts[part][own] = value
         try:
+            for name, value in tensors.items():
+                part, _, own = name.partition("/")
+                parts[part][own] = value
+            if parts["method"].keys() != own_tensors(self.method).keys():
+                raise ValueError("other tensors")
             self.method.load_state_dict(parts["method"], strict=False)
             self.updates.restore(parts)
             restore_random(parts["random"])
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: of another model ({error})") from error

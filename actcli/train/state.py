@@ -17,6 +17,7 @@ from torch import Tensor
 from actcli.errors import ModelError
 from actcli.models.tensor_file import digest_of, load_tensors, save_tensors
 from actcli.models.weight_file import read_header
+from actcli.reading import parse_json
 from actcli.train.events import Validation
 
 _KEY: Final = "actcli.run"
@@ -60,11 +61,30 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], Progress]:
         raise ModelError(error.message, hint=_ANEW) from error
     if digest_of(tensors, text) != header.metadata.get("digest"):
         raise ModelError(f"{path}: damaged, or no state of a run", hint=_ANEW)
-    stated = json.loads(text)
-    if stated.pop("schema") != _SCHEMA:
-        raise ModelError(f"{path}: of another version of actcli", hint=_ANEW)
-    best = stated.pop("best")
-    return tensors, Progress(best=None if best is None else Validation(**best), **stated)
+    try:
+        stated = dict(parse_json(text))
+        if stated.pop("schema") != _SCHEMA:
+            raise ModelError(f"{path}: of another version of actcli", hint=_ANEW)
+        return tensors, _progress(stated)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged, or no state of a run", hint=_ANEW) from error
+
+
+def _progress(stated: Mapping[str, Any]) -> Progress:
+    """How far a state says that its run is; raises ValueError, KeyError, TypeError."""
+    best = None if stated["best"] is None else Validation(**stated["best"])
+    found = Progress(**{**stated, "best": best})
+    counts = [found.step, found.epochs_since_best, found.epochs, *([best.clips] if best else [])]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("a count that is none")
+    if type(found.is_done) is not bool or (best and not _is_sane(best)):
+        raise ValueError("another type")
+    return found
+
+
+def _is_sane(best: Validation) -> bool:
+    is_number = all(isinstance(value, int | float) for value in (best.top1, best.loss))
+    return is_number and 0 <= best.top1 <= 1
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -77,11 +97,19 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put the state that `optimizer_tensors` took back."""
+    """Put the state that `optimizer_tensors` took back.
+
+    Raises ValueError for that of other parameters.
+    """
     stated = optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
+        if not number.isdecimal() or int(number) >= len(parameters):
+            raise ValueError(f"a state of parameter {number}, of {len(parameters)}")
+        if value.dim() and value.shape != parameters[int(number)].shape:
+            raise ValueError(f"{key} has another shape than its parameter")
         states.setdefault(int(number), {})[name] = value
     stated["state"] = states
     optimizer.load_state_dict(stated)

@@ -171,7 +171,8 @@ def test_standard_output_is_not_for_workers(tmp_path: Path) -> None:
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import os, test_sandbox as t\n"
         "with t.locked('require') as loader:\n"
-        "    print(sum(item is not t.IDLE for item in loader.load([t.VideoRef('x', id='shout')])))\n",
+        "    items = list(loader.load([t.VideoRef('x', id='shout')]))\n"
+        "print(sum(item is not t.IDLE for item in items))\n",
         encoding="utf-8",
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
