@@ -64,7 +64,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             infos, names = archive.infolist(), archive.namelist()
-    except (zipfile.BadZipFile, ValueError, LookupError, NotImplementedError, OSError) as error:
+    except (zipfile.BadZipFile, ValueError, LookupError, RuntimeError, OSError) as error:
         raise ModelError(f"{path}: truncated or damaged ({error})", hint=_AGAIN) from error
     if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
         raise ModelError(f"{path}: not a file of weights (its archive is compressed)")
