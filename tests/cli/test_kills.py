@@ -66,6 +66,10 @@ run()
 """
 
 
+_TRIES = 6
+"""Runs for each that is killed: fast machines are through before some moments."""
+
+
 @pytest.fixture(autouse=True)
 def heed_ctrl_c() -> Iterator[None]:
     """Shells start what runs in their background with SIGINT ignored, and children inherit it."""
@@ -201,7 +205,7 @@ def kill_one(place: Place, words: tuple[str, ...], rnd: random.Random, how: dict
     """Run until it kills itself or is killed; returns its exit code."""
     process = place.start(words, how)
     if how["kind"] == "time":
-        time.sleep(rnd.uniform(0.1, 4.0))
+        time.sleep(rnd.uniform(0.1, 3.0))
         (os.killpg if how["group"] else os.kill)(process.pid, signal.SIGKILL)
     _, err = process.communicate(timeout=60)
     assert b"Traceback" not in err, err.decode()
@@ -220,17 +224,20 @@ def run_with_kills(place: Place, cli: Cli, kind: Kind, num_kills: int, seed: int
     assert cli(*kind.words, "-o", f"{whole}{slash}", "-q").code == 3
     size = sum(one.stat().st_size for one in [whole, *whole.glob("*")] if one.is_file())
     words = (*kind.words, "-o", f"{broken}{slash}", "--skip-done", "-q")
-    codes = []
-    for _ in range(num_kills):
+    killed = 0
+    for _ in range(_TRIES * num_kills):
         cached = ("--cache-dir", str(place.cache))
         more = rnd.choice([("--no-cache",), cached, cached])
         code = kill_one(place, (*words, *more), rnd, draw(rnd, kind, size))
         assert code in (-signal.SIGKILL, 3), code
-        codes.append(code)
         if code == 3:
             assert kind.read(broken) == kind.read(whole)
             _shorten(broken, rnd)
-    assert -signal.SIGKILL in codes
+            continue
+        killed += 1
+        if killed == num_kills:
+            break
+    assert killed == num_kills, "most runs were over before they were killed"
     assert cli(*words).code == 3
     assert kind.read(broken) == kind.read(whole)
 
@@ -323,7 +330,7 @@ def stop_one(place: Place, words: tuple[str, ...], rnd: random.Random, out: Path
     process = place.start(words, how)
     assert wait_until(lambda: is_heeding(process))
     if rnd.random() < 0.5:
-        time.sleep(rnd.uniform(0.0, 3.0))
+        time.sleep(rnd.uniform(0.0, 2.0))
     else:
         before = out.stat().st_size if out.exists() else 0
         wait_until(lambda: process.poll() is not None or _size(out) > before)
@@ -351,7 +358,9 @@ def check_stops(place: Place, cli: Cli, num_stops: int, seed: int) -> list[float
     """Stop a run so often and continue it; returns how long it took to stop."""
     rnd, took = random.Random(seed), []
     out, kind = place.folder / "out.jsonl", KINDS["jsonl"]
-    for _ in range(num_stops):
+    for _ in range(_TRIES * num_stops):
+        if len(took) == num_stops:
+            break
         words = (*kind.words, "-o", str(out), "--skip-done", "-q", "--no-cache")
         seconds = stop_one(place, words, rnd, out)
         took += [] if seconds is None else [seconds]
@@ -359,6 +368,7 @@ def check_stops(place: Place, cli: Cli, num_stops: int, seed: int) -> list[float
         assert all(json.loads(line) and line.endswith(b"\n") for line in lines)
         if len(lines) == NUM_CLIPS:
             out.write_bytes(b"".join(lines[: rnd.randrange(NUM_CLIPS)]))
+    assert len(took) == num_stops, "most runs were over before they were stopped"
     assert cli(*kind.words, "-o", out, "--skip-done", "-q").code == 3
     assert [one["input"] for one in read_jsonl(out)] == [
         f"in/{number:02d}.mp4" for number in range(NUM_CLIPS)
