@@ -34,7 +34,7 @@ log = logging.getLogger("actcli.video.pool")
 _MAX_FAILED_STARTS = 3
 # The fork server imports these once, so that each further worker starts in milliseconds.
 _PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch", sandbox.LIBRARY)
-_STOPPED_S = 5.0
+_STOPPED_S = 1.0
 """Later than this awake again, we were stopped, and our workers with us."""
 
 Result = Clip | WindowBlock | VideoError | None
@@ -164,10 +164,9 @@ class DecodePool:
         ready = wait([self._wake_read, *(w.connection for w in self._workers)], timeout)
         if self._closing:
             return
-        late_s = time.monotonic() - soonest
-        if late_s > _STOPPED_S:
+        if time.monotonic() - soonest > _STOPPED_S:
             for worker in self._workers:
-                worker.deadline += late_s
+                worker.deadline = max(worker.deadline, self._next_deadline())
         if self._wake_read in ready:
             self._wake_read.recv_bytes()
         for worker in list(self._workers):

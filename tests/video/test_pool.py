@@ -221,6 +221,32 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
+STOPPED = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_pool import loader, results, kinds
+print("here", flush=True)
+print(*kinds(results(loader(2, timeout_s=1.5), *map(str, range(300)))))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops a process group")
+def test_a_run_that_was_stopped_and_goes_on_loses_no_video(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED.format(tests=str(Path(__file__).parent)))
+    run = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert run.stdout is not None
+    run.stdout.readline()
+    time.sleep(3)
+    os.killpg(run.pid, signal.SIGSTOP)
+    time.sleep(4)
+    os.killpg(run.pid, signal.SIGCONT)
+    said, _ = run.communicate(timeout=120)
+    assert said.split() == [str(number % 256) for number in range(300)]
+
+
 def test_workers_wait_for_the_first_video_if_they_are_not_started() -> None:
     load = Loader(read_by_name, workers=2, bounds=Bounds(60.0), window=8)
     with load:
