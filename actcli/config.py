@@ -135,7 +135,7 @@ class LimitsConfig(Config):
     max_duration_s: float = Field(24 * 3600.0, gt=0)
     max_frames: int = Field(20_000_000, ge=1)
     """Of the whole video: times of all of them are held. A day of 200 a second has fewer."""
-    timeout_s: float = Field(120.0, gt=0)
+    timeout_s: float = Field(120.0, gt=0, le=1e6)
     """Wall time for one video; a worker that takes longer is replaced."""
     max_memory_mib: int = Field(4096, ge=64, le=2**24)
     """Of one worker, beyond what it needs to start; held where the system can (Linux)."""

@@ -18,6 +18,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Final, NoReturn
 
 EXIT_OF_SIGNAL: Final = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
@@ -85,9 +86,19 @@ def leave(code: int, message: str = "") -> NoReturn:
     os._exit(code)
 
 
-def _stop(number: int, frame: object) -> NoReturn:
+def _stop(number: int, frame: FrameType | None) -> None:
     SIGNALLED.append(number)
+    if os.name == "posix" and _is_importing(frame):
+        return  # libraries in C++ abort when an exception meets them there; the watch asks again
     raise _new_stopped()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _leave_now(number: int, frame: object) -> NoReturn:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import struct
-import sys
+import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,10 +11,13 @@ from typing import Any, Final
 
 from actcli.types import VideoRef
 from actcli.video.bounds import Bounds
+from actcli.video.messages import Answer, MessageError, receive
 from actcli.video.spawning import interrupts_blocked, main_hidden
 from actcli.video.worker import Read, ReadBlocks, serve
-from actcli.windows import WindowsRef
+from actcli.windows import BLOCKS_AHEAD, WindowBlock, WindowsRef
 
+_ANSWER_S = 20.0
+"""For an answer to arrive that has begun to: hundreds of times what it takes."""
 _STARTUP_S = 300.0  # a cold import of torch on a loaded machine
 KILLED: Final = "signal 9"
 OVERTIME: Final = "signal 24"
@@ -37,6 +37,8 @@ class DecodeProcess:
     job: tuple[tuple[int, int], VideoRef | WindowsRef] | None = None
     ahead: int = 0
     """Blocks of the job that nobody took yet."""
+    last_block: int = -1
+    """Of the job."""
 
     @property
     def is_idle(self) -> bool:
@@ -47,6 +49,24 @@ class DecodeProcess:
     def is_late(self) -> bool:
         """Past its deadline, with a job or on its way up."""
         return not self.is_idle and time.monotonic() >= self.deadline
+
+    def receive(self, max_bytes: int) -> Answer:
+        """Its next answer, of so many pixels at most; as `messages.receive`.
+
+        One that stops or dawdles in the middle of it must not stop us.
+        """
+        timer = threading.Timer(_ANSWER_S, self.process.kill)
+        timer.start()
+        try:
+            return receive(self.connection, max_bytes)
+        finally:
+            timer.cancel()
+
+    def check_block(self, block: WindowBlock) -> None:
+        """Raise MessageError if it sends more than it may, or what was there already."""
+        if self.ahead >= BLOCKS_AHEAD or block.number <= self.last_block:
+            raise MessageError("a block that nobody waits for")
+        self.last_block = block.number
 
     def how_it_died(self) -> str:
         """ "signal 11", "exit code 1"."""
@@ -75,14 +95,4 @@ def start_process(
     with interrupts_blocked(), main_hidden():
         process.start()
     theirs.close()
-    _bound_reads(ours, bounds.timeout_s)
     return DecodeProcess(process, ours, time.monotonic() + _STARTUP_S, is_online)
-
-
-def _bound_reads(connection: Connection, timeout_s: float) -> None:
-    """A worker that stops in the middle of an answer must not stop us."""
-    if sys.platform == "win32":
-        return
-    with socket.socket(fileno=os.dup(connection.fileno())) as pipe:
-        timeout = struct.pack("ll", int(timeout_s) + 1, 0)
-        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from actcli.errors import VideoError, VideoErrorKind
 from actcli.types import Clip, VideoRef
-from actcli.windows import Window, WindowBlock
+from actcli.windows import Window, WindowBlock, WindowsRef
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,20 +106,29 @@ class Answer:
     head: Head
     frames: NDArray[np.uint8] | None = None
 
-    def of(self, ref: VideoRef) -> Clip | WindowBlock | VideoError | None:
-        """The answer as a value of the video that was asked about; None ends a video in blocks."""
+    def of(self, request: VideoRef | WindowsRef) -> Clip | WindowBlock | VideoError | None:
+        """The answer as a value of what was asked for; None ends a video in blocks.
+
+        Raises MessageError if it answers something else.
+        """
         import numpy as np
 
         head, frames = self.head, self.frames
-        if isinstance(head, ClipHead) and frames is not None:
+        is_film = isinstance(request, WindowsRef)
+        ref = request.video if isinstance(request, WindowsRef) else request
+        if isinstance(head, Failed):
+            return VideoError(head.error, head.message, hint=head.hint)
+        if isinstance(head, ClipHead) and frames is not None and not is_film:
+            if [len(view) for view in head.times_s] != [head.shape[1]] * head.shape[0]:
+                raise MessageError("not a time for each frame")
             return Clip(
                 ref, frames, np.asarray(head.times_s), head.start_s, head.end_s, head.warnings
             )
-        if isinstance(head, BlockHead) and frames is not None:
+        if isinstance(head, BlockHead) and frames is not None and isinstance(request, WindowsRef):
+            if not request.has(head.number):
+                raise MessageError("another block than was asked for")
             return WindowBlock(ref, frames, **{name: getattr(head, name) for name in _BLOCK_FIELDS})
-        if isinstance(head, Failed):
-            return VideoError(head.error, head.message, hint=head.hint)
-        if isinstance(head, Ended):
+        if isinstance(head, Ended) and is_film:
             return None
         raise MessageError(f"{head.kind} is no answer")
 
@@ -165,20 +174,17 @@ def _receive_pixels(
     connection: Connection, shape: Sequence[int], max_bytes: int
 ) -> NDArray[np.uint8]:
     import math
-    from multiprocessing import BufferTooShort
 
     import numpy as np
 
-    if math.prod(shape) > max_bytes:
+    size = math.prod(shape)
+    if size > max_bytes:
         raise MessageError("more pixels than were asked for")
-    frames = np.empty(tuple(shape), dtype=np.uint8)
-    try:
-        count = connection.recv_bytes_into(frames.reshape(-1).data)
-    except BufferTooShort as error:
-        raise MessageError("more pixels than it said") from error
-    if count != frames.size:
+    # Not into an array: that takes a message of any length into memory first.
+    pixels = bytearray(connection.recv_bytes(size))
+    if len(pixels) != size:
         raise MessageError("fewer pixels than it said")
-    return frames
+    return np.frombuffer(pixels, np.uint8).reshape(tuple(shape))
 
 
 def _send_head(connection: Connection, head: Head) -> None:

@@ -24,7 +24,7 @@ from actcli.types import Clip, VideoRef
 from actcli.video import sandbox
 from actcli.video.bounds import Bounds
 from actcli.video.decode_process import KILLED, OVERTIME, DecodeProcess, start_process
-from actcli.video.messages import MessageError, Ready, StillAtWork, receive
+from actcli.video.messages import MessageError, Ready, StillAtWork
 from actcli.video.spawning import prepare_start
 from actcli.video.worker import GO, Read, ReadBlocks
 from actcli.windows import BLOCKS_AHEAD, WindowBlock, WindowsRef
@@ -33,7 +33,9 @@ log = logging.getLogger("actcli.video.pool")
 
 _MAX_FAILED_STARTS = 3
 # The fork server imports these once, so that each further worker starts in milliseconds.
-_PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch", sandbox.LIBRARY)
+_PRELOAD = ("actcli.video.worker", "actcli.video.clips", "torch")
+_LOOK_S = 1.0
+"""After so long all is looked at again, whether or not anything woke us."""
 _STOPPED_S = 1.0
 """Later than this awake again, we were stopped, and our workers with us."""
 
@@ -65,6 +67,7 @@ class DecodePool:
     ) -> None:
         self._size = size
         self._read = read
+        self._fits: Callable[[tuple[int, ...]], bool] = getattr(read, "fits", lambda shape: True)
         self._bounds = bounds
         self._deliver = deliver
         self._fail = fail
@@ -160,14 +163,14 @@ class DecodePool:
         """Wait for a result, a new job or a deadline, and deal with it."""
         deadlines = [w.deadline for w in self._workers if not w.is_idle]
         soonest = min(deadlines, default=math.inf)
-        timeout = None if soonest == math.inf else max(0.0, soonest - time.monotonic())
+        timeout = max(0.0, min(_LOOK_S, soonest - time.monotonic()))
         ready = wait([self._wake_read, *(w.connection for w in self._workers)], timeout)
         if self._closing:
             return
         if time.monotonic() - soonest > _STOPPED_S:
             for worker in self._workers:
                 worker.deadline = max(worker.deadline, self._next_deadline())
-        if self._wake_read in ready:
+        if self._wake_read in ready and self._wake_read.poll():
             self._wake_read.recv_bytes()
         for worker in list(self._workers):
             if worker not in self._workers:
@@ -212,18 +215,22 @@ class DecodePool:
 
     def _collect(self, worker: DecodeProcess) -> None:
         try:
-            answer = receive(worker.connection, self._bounds.answer_bytes)
+            answer = worker.receive(self._bounds.answer_bytes)
             if worker.job is None:
                 if not isinstance(answer.head, Ready):
                     raise MessageError("an answer that nobody asked for")
                 worker.is_ready = True
                 self._failed_starts = 0
                 return
-            if isinstance(answer.head, StillAtWork):
+            job, request = worker.job
+            if isinstance(answer.head, StillAtWork) and isinstance(request, WindowsRef):
                 worker.deadline = self._next_deadline()
                 return
-            job, request = worker.job
-            result = answer.of(request.video if isinstance(request, WindowsRef) else request)
+            result = answer.of(request)
+            if isinstance(result, WindowBlock):
+                worker.check_block(result)
+            elif isinstance(result, Clip) and not self._fits(result.frames.shape):
+                raise MessageError("pictures of another shape than was asked for")
         except (EOFError, OSError, MessageError, ValueError) as error:
             self._bury(worker, error)
             return
@@ -234,7 +241,7 @@ class DecodePool:
                 is_waiting = worker.ahead >= BLOCKS_AHEAD
                 worker.deadline = math.inf if is_waiting else self._next_deadline()
             else:
-                worker.job, worker.ahead = None, 0
+                worker.job, worker.ahead, worker.last_block = None, 0, -1
         self._deliver(job, result)
 
     def _bury(self, worker: DecodeProcess, reason: Exception) -> None:

@@ -25,18 +25,22 @@ SandboxMode = Literal["auto", "require", "off"]
 LIBRARY: Final = "pyseccomp"
 
 _WRITING: Final = (
-    "creat", "truncate", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir",
+    "creat", "truncate", "ftruncate", "fallocate",
+    "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir",
     "mkdirat", "rmdir", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "chmod",
     "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "utime", "utimes",
     "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
     "lremovexattr", "fremovexattr", "acct", "quotactl", "name_to_handle_at",
-    "open_by_handle_at", "fanotify_init", "mq_open", "mq_unlink", "shmget",
+    "open_by_handle_at", "fanotify_init", "mq_open", "mq_unlink", "flock",
+    "shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd",
+    "msgrcv", "msgctl",
 )  # fmt: skip
 _OTHERS: Final = (
     "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev",
     "process_madvise", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open",
     "pidfd_getfd", "pidfd_send_signal", "kcmp", "setpgid", "setsid", "setpriority", "ioprio_set",
-    "migrate_pages", "move_pages",
+    "migrate_pages", "move_pages", "get_robust_list", "sched_setscheduler", "sched_setparam",
+    "sched_setattr",
 )  # fmt: skip
 _SYSTEM: Final = (
     "mount", "umount2", "move_mount", "open_tree", "fsopen", "fsmount", "fsconfig", "fspick",
@@ -46,23 +50,31 @@ _SYSTEM: Final = (
     "delete_module", "reboot", "swapon", "swapoff", "personality", "setuid", "setgid", "setreuid",
     "setregid", "setresuid", "setresgid", "setgroups", "capset", "sethostname", "setdomainname",
     "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "iopl", "ioperm", "vhangup",
-    "modify_ldt",
+    "modify_ldt", "syslog", "setfsuid", "setfsgid",
 )  # fmt: skip
 _NETWORK: Final = (
     "socket", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmmsg",
 )  # fmt: skip
 # Newer than many a libseccomp that is installed; their numbers are those of every machine.
 _NEWER: Final = {
-    "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "open_tree_attr": 467,
-    "file_setattr": 469,
+    "quotactl_fd": 443, "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466,
+    "open_tree_attr": 467, "file_setattr": 469,
 }  # fmt: skip
 # Their arguments lie in memory that a filter can't read; libraries then use the older calls.
 _OPAQUE: Final = ("openat2", "clone3")
 _UNNAMED: Final = getattr(os, "O_TMPFILE", 0) & ~getattr(os, "O_DIRECTORY", 0)
 _UNKNOWN: Final = -1
 _CLONE_THREAD: Final = 0x00010000
-_TERMINAL_INPUT: Final = (0x5412, 0x541C)
-"""TIOCSTI and TIOCLINUX: requests that type into the user's terminal."""
+_FAMILIES: Final = (2, 10, 16)
+"""Of sockets: the internet, and the kernel's list of addresses; not this machine's own services."""
+_MAX_FAMILY: Final = 45
+# Requests that type into the user's terminal or change it, or that have signals sent to others.
+_IOCTLS: Final = (0x5402, 0x5403, 0x5404, 0x540E, 0x5410, 0x5412, 0x5414, 0x541C, 0x541D, 0x5423,
+                  0x5452, 0x8901, 0x8902)  # fmt: skip
+_FCNTLS: Final = (8, 10, 15, 1024)
+"""F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE"""
+_F_SETFL: Final = 4
+_O_ASYNC: Final = 0x2000
 
 
 def missing() -> str | None:
@@ -97,10 +109,9 @@ def lock_in(*, is_online: bool) -> None:
 
     if is_online:
         tempfile.gettempdir()  # found by writing into it
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)  # the stream of results is not for decoders
+    _let_go()
     rules = sc.SyscallFilter(sc.ALLOW)
+    rules.set_attr(sc.Attr.ACT_BADARCH, sc.KILL_PROCESS)
     denied = sc.ERRNO(errno.EPERM)
     for name in (*_WRITING, *_OTHERS, *_SYSTEM, *(() if is_online else _NETWORK)):
         _add(rules, denied, name)
@@ -116,10 +127,39 @@ def lock_in(*, is_online: bool) -> None:
             _add(rules, denied, name, sc.Arg(argument, sc.MASKED_EQ, flag, flag))
     _add(rules, denied, "clone", sc.Arg(0, sc.MASKED_EQ, _CLONE_THREAD, 0))
     _add(rules, denied, "tgkill", sc.Arg(0, sc.NE, os.getpid()))
-    _add(rules, denied, "prlimit64", sc.Arg(0, sc.NE, 0))
-    for request in _TERMINAL_INPUT:
-        _add(rules, denied, "ioctl", sc.Arg(1, sc.MASKED_EQ, 0xFFFFFFFF, request))
+    for name in ("prlimit64", "sched_setaffinity"):
+        _add(rules, denied, name, sc.Arg(0, sc.NE, 0))
+    for family in set(range(_MAX_FAMILY + 1)) - set(_FAMILIES):
+        _add(rules, denied, "socket", sc.Arg(0, sc.MASKED_EQ, 0xFFFFFFFF, family))
+    _add(rules, denied, "socket", sc.Arg(0, sc.GT, _MAX_FAMILY))
+    _deny_control(rules, denied)
     rules.load()
+
+
+def _deny_control(rules: SyscallFilter, denied: int) -> None:
+    """Of fcntl and ioctl all that reaches others or changes files."""
+    import pyseccomp as sc
+
+    for request in _IOCTLS:
+        _add(rules, denied, "ioctl", sc.Arg(1, sc.MASKED_EQ, 0xFFFFFFFF, request))
+    for bit in range(16, 32):  # those that say how large their argument is: of drivers and disks
+        _add(rules, denied, "ioctl", sc.Arg(1, sc.MASKED_EQ, 1 << bit, 1 << bit))
+    for request in _FCNTLS:
+        _add(rules, denied, "fcntl", sc.Arg(1, sc.MASKED_EQ, 0xFFFFFFFF, request))
+    signals = sc.Arg(2, sc.MASKED_EQ, _O_ASYNC, _O_ASYNC)
+    _add(rules, denied, "fcntl", sc.Arg(1, sc.MASKED_EQ, 0xFFFFFFFF, _F_SETFL), signals)
+
+
+def _let_go() -> None:
+    """Of what was inherited: the streams, and the pipes to processes that clean up after others."""
+    from multiprocessing import forkserver, resource_tracker
+
+    null = os.open(os.devnull, os.O_RDWR)
+    ways = (0, 1, getattr(forkserver._forkserver, "_forkserver_alive_fd", None),
+            getattr(resource_tracker._resource_tracker, "_fd", None))  # fmt: skip
+    for descriptor in ways:
+        if descriptor is not None:
+            os.dup2(null, descriptor)
 
 
 def _add(rules: SyscallFilter, action: int, name: str, *arguments: Arg) -> None:

@@ -7,6 +7,7 @@ top; the fork server imports torch and the decoder once, so that a new worker co
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import threading
@@ -52,8 +53,16 @@ class ClipReader:
     @property
     def clip_bytes(self) -> int:
         """Size of one clip's frames, V * T * 3 * X * X, V with all crops."""
+        return math.prod(self._shape)
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a clip's frames have the shape of all."""
+        return shape == self._shape
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
         side, sampling = self.preprocessing.size_px, self.sampling
-        return sampling.num_views * sampling.num_crops * sampling.num_frames * 3 * side * side
+        return (sampling.num_views * sampling.num_crops, sampling.num_frames, 3, side, side)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,9 @@ class Place:
 
 
 def shared_memory() -> list[str]:
-    return os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
+    """Pieces as Python and PyTorch name them: others use the machine as well."""
+    names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
+    return [name for name in names if name.startswith(("psm_", "sem.", "torch_", "pym-"))]
 
 
 def living(group: int) -> list[str]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,20 @@ def test_a_program_that_does_not_notice_ends_all_the_same(
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr in ("interrupted\n", "terminated\n")
     assert time.monotonic() - began < 10
+
+
+def test_an_import_is_not_interrupted_but_what_follows_it_is(tmp_path: Path) -> None:
+    # PyTorch aborts where an exception meets it in the middle of its import.
+    module = (
+        "import os, time\nos.kill(os.getpid(), 15)\ntime.sleep(.1)\nprint('whole', flush=True)\n"
+    )
+    (tmp_path / "imported.py").write_text(module)
+    text = HEAD + "try:\n    import imported\n    time.sleep(20)\nfinally:\n    leave()\n"
+    done = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (143, "whole\n", "terminated\n")
 
 
 def test_what_must_be_completed_gets_its_time() -> None:

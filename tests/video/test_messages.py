@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
+import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,13 +19,14 @@ import pytest
 
 from actcli.errors import VideoError
 from actcli.types import Clip, Failure, VideoRef
-from actcli.video import messages
+from actcli.video import decode_process, messages, worker
 from actcli.video.bounds import Bounds
 from actcli.video.loader import IDLE, Loader
 from actcli.video.messages import Answer, Ended, MessageError, Ready, StillAtWork, receive, send
-from actcli.windows import Window, WindowBlock
+from actcli.windows import Window, WindowBlock, WindowsRef
 
 REF = VideoRef("a.mp4", id="A")
+FILM = WindowsRef(REF, 2)
 CLIP_HEAD = {
     "kind": "clip", "shape": [1, 2, 3, 4, 4], "times_s": [[0.1, 0.2]], "start_s": 0.0,
     "end_s": 1.0, "warnings": [],
@@ -58,7 +62,7 @@ def test_a_block_arrives_with_its_windows() -> None:
     frames = np.ones((2, 1, 3, 4, 4), np.uint8)
     windows = (Window(0.1, 1.1, 3, 9, ((0, 1), (1, 1)), ((0.1, 0.2), (0.3, 0.3))),)
     was = WindowBlock(REF, frames, 4, 7, windows, 9.5, True, may_keep=False, warnings=("w",))
-    now = sent(was).of(REF)
+    now = sent(was).of(FILM)
     assert isinstance(now, WindowBlock)
     assert np.array_equal(now.frames, frames)
     for name in ("number", "first_place", "windows", "video_s", "is_last", "may_keep", "warnings"):
@@ -75,9 +79,26 @@ def test_an_error_arrives_with_its_hint() -> None:
 def test_signs_arrive() -> None:
     assert isinstance(sent(Ready()).head, Ready)
     assert isinstance(sent(StillAtWork()).head, StillAtWork)
-    assert sent(Ended()).of(REF) is None
+    assert sent(Ended()).of(FILM) is None
     with pytest.raises(MessageError, match="ready is no answer"):
         sent(Ready()).of(REF)
+
+
+def test_an_answer_is_of_what_was_asked_for() -> None:
+    frames = np.ones((2, 1, 3, 4, 4), np.uint8)
+    block = WindowBlock(REF, frames, 1, 7, (), 9.5, is_last=True)
+    wrong: list[tuple[Any, VideoRef | WindowsRef, str]] = [
+        (clip(), FILM, "clip is no answer"),
+        (block, REF, "block is no answer"),
+        (block, FILM, "another block than was asked for"),
+        (Ended(), REF, "end is no answer"),
+        (StillAtWork(), REF, "beat is no answer"),
+        (replace(clip(), times_s=np.zeros((1, 3))), REF, "not a time for each frame"),
+        (replace(clip(), times_s=np.zeros((2, 2))), REF, "not a time for each frame"),
+    ]
+    for value, request, message in wrong:
+        with pytest.raises(MessageError, match=message):
+            sent(value).of(request)
 
 
 def test_names_that_are_not_utf8_and_long_texts_do_not_stop_a_message() -> None:
@@ -125,13 +146,13 @@ def test_what_is_not_json_is_refused(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "message"), [(95, "fewer pixels"), (0, "fewer pixels"), (97, "more pixels than it")]
+    ("count", "message"), [(95, "fewer pixels"), (0, "fewer pixels"), (97, "bad message length")]
 )
 def test_pixels_are_as_many_as_the_head_says(count: int, message: str) -> None:
     ours, theirs = pipe()
     theirs.send_bytes(json.dumps(CLIP_HEAD).encode())
     theirs.send_bytes(bytes(count))
-    with pytest.raises(MessageError, match=message):
+    with pytest.raises((MessageError, OSError), match=message):
         receive(ours, 1 << 20)
 
 
@@ -165,9 +186,13 @@ def taken_over(ref: VideoRef) -> Clip:
     return clip()
 
 
-def half(connection: Connection, _: Path) -> None:
-    import os
+def drip(connection: Connection, _: Path) -> None:
+    for byte in b"\x00\x00\x10\x00" + bytes(300):
+        os.write(connection.fileno(), bytes([byte]))
+        time.sleep(0.2)
 
+
+def half(connection: Connection, _: Path) -> None:
     os.write(connection.fileno(), b"\x00\x00\x10\x00half of it")
     time.sleep(60)
 
@@ -179,16 +204,26 @@ LIES: dict[str, Callable[[Connection, Path], object]] = {
         connection.send_bytes(pickle.dumps(Touch(path))),
     ),
     "ready": lambda connection, _: connection.send_bytes(b'{"kind":"ready"}'),
+    "end": lambda connection, _: connection.send_bytes(b'{"kind":"end"}'),
+    "beat": lambda connection, _: connection.send_bytes(b'{"kind":"beat"}'),
+    "length": lambda connection, _: (
+        connection.send_bytes(json.dumps(CLIP_HEAD).encode()),
+        os.write(connection.fileno(), b"\xff\xff\xff\xff" + (2**62).to_bytes(8, "big")),
+    ),
     "huge": lambda connection, _: connection.send_bytes(
         json.dumps(CLIP_HEAD | {"shape": [1, 1, 3, 2**20, 2**20]}).encode()
     ),
     "flood": lambda connection, _: connection.send_bytes(bytes(17 << 20)),
     "half": half,
+    "drip": drip,
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_worker_that_was_taken_over_costs_its_video(tmp_path: Path, lie: str) -> None:
+def test_a_worker_that_was_taken_over_costs_its_video(
+    tmp_path: Path, lie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode_process, "_ANSWER_S", 1.0)
     path = tmp_path / "touched"
     refs = [VideoRef(str(path), id=name) for name in ("good", lie, "good")]
     with Loader(taken_over, workers=1, bounds=Bounds(1.0), window=4) as loader:
@@ -197,3 +232,28 @@ def test_a_worker_that_was_taken_over_costs_its_video(tmp_path: Path, lie: str) 
     assert isinstance(items[1], Failure)
     assert items[1].error.kind == "crashed"
     assert not path.exists()
+
+
+def too_many(request: WindowsRef) -> Iterator[WindowBlock]:
+    """A film of three blocks; of another name it is a flood, or goes around in circles."""
+    if request.video.path != "good":
+        worker.BLOCKS_AHEAD = 10**6  # so that it waits for nobody
+    numbers: Iterable[int] = {"good": range(3), "flood": range(10**6)}.get(
+        request.video.path, itertools.repeat(0)
+    )
+    for number in numbers:
+        frames = np.zeros((2, 1, 3, 64, 64), np.uint8)
+        yield WindowBlock(request.video, frames, number, 2 * number, (), 9.0, is_last=number == 2)
+
+
+@pytest.mark.parametrize("kind", ["flood", "circles"])
+def test_a_flood_of_blocks_ends_at_the_second_that_nobody_took(kind: str) -> None:
+    refs = [WindowsRef(VideoRef(name)) for name in (kind, "good")]
+    with Loader(too_many, workers=1, bounds=Bounds(60.0), window=4) as loader:
+        items = []
+        for item in loader.load(refs):
+            time.sleep(0.3)
+            items += [] if item is IDLE else [item]
+    failed = next(i for i, item in enumerate(items) if isinstance(item, Failure))
+    assert failed < 20
+    assert [type(item) for item in items[failed + 1 :]] == [WindowBlock] * 3

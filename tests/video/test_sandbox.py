@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -49,8 +50,6 @@ def udp(_: str) -> None:
 
 
 def type_into_terminal(_: str) -> None:
-    import fcntl
-
     fcntl.ioctl(2, 0x5412, b"x")
 
 
@@ -58,6 +57,21 @@ def fill_unnamed_file(path: str) -> None:
     descriptor = os.open(Path(path).parent, os.O_TMPFILE | os.O_RDWR)
     os.write(descriptor, bytes(1 << 20))
     os.close(descriptor)
+
+
+def cleaners() -> list[int]:
+    """Pipes to the processes that clean up after others, which would delete what they are told."""
+    from multiprocessing import forkserver, resource_tracker
+
+    ways = (forkserver._forkserver._forkserver_alive_fd, resource_tracker._resource_tracker._fd)  # type: ignore[attr-defined]
+    return [way for way in ways if way is not None]
+
+
+def talk_to_cleaners(_: str) -> None:
+    for way in cleaners():
+        if os.fstat(way).st_rdev != os.stat(os.devnull).st_rdev:
+            return
+    raise PermissionError
 
 
 FORBIDDEN: dict[str, Callable[[str], object]] = {
@@ -81,10 +95,18 @@ FORBIDDEN: dict[str, Callable[[str], object]] = {
     "signal": lambda _: os.kill(os.getppid(), 0),
     "own signal": lambda _: os.kill(os.getpid(), 0),
     "terminal": type_into_terminal,
+    "shorten what is open": lambda path: os.ftruncate(os.open(path, os.O_RDONLY), 0),
+    "have a signal sent": lambda _: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
+    "ask for signals": lambda _: fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC),
+    "make it immutable": lambda path: fcntl.ioctl(
+        os.open(path, os.O_RDONLY), 0x40086602, bytes(8)
+    ),
+    "lock": lambda path: fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX),
+    "talk to cleaners": talk_to_cleaners,
     "session": lambda _: os.setsid(),
     "unnamed": fill_unnamed_file,
 }  # fmt: skip
-NETWORK = {"web", "udp", "unix socket", "unnamed"}
+NETWORK = {"web", "udp", "unnamed"}
 ALLOWED: dict[str, Callable[[str], object]] = {
     "read": lambda path: Path(path).read_text(encoding="utf-8"),
     "list": lambda path: os.listdir(Path(path).parent),
