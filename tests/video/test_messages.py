@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from actcli.config import LimitsConfig, SamplingConfig
 from actcli.errors import VideoError
-from actcli.types import Clip, Failure, VideoRef
+from actcli.types import Clip, Failure, Preprocessing, VideoRef
 from actcli.video import decode_process, messages, worker
 from actcli.video.bounds import Bounds
 from actcli.video.loader import IDLE, Loader
 from actcli.video.messages import Answer, Ended, MessageError, Ready, StillAtWork, receive, send
+from actcli.video.worker import ClipReader
 from actcli.windows import Window, WindowBlock, WindowsRef
 
 REF = VideoRef("a.mp4", id="A")
@@ -257,3 +259,29 @@ def test_a_flood_of_blocks_ends_at_the_second_that_nobody_took(kind: str) -> Non
     failed = next(i for i, item in enumerate(items) if isinstance(item, Failure))
     assert failed < 20
     assert [type(item) for item in items[failed + 1 :]] == [WindowBlock] * 3
+
+
+class Square:
+    """A reader that knows the shape of its clips, and does not keep to it."""
+
+    def __call__(self, ref: VideoRef) -> Clip:
+        side = 8 if ref.path == "good" else 7
+        return Clip(ref, np.zeros((1, 1, 3, side, side), np.uint8), np.zeros((1, 1)), 0.0, 1.0)
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        return shape == (1, 1, 3, 8, 8)
+
+
+def test_pictures_of_another_shape_cost_their_video() -> None:
+    refs = [VideoRef(name) for name in ("good", "bad", "good")]
+    with Loader(Square(), workers=1, bounds=Bounds(60.0), window=4) as loader:
+        items = [item for item in loader.load(refs) if item is not IDLE]
+    assert [type(item) for item in items] == [Clip, Failure, Clip]
+
+
+def test_clips_fit_as_the_run_samples_them() -> None:
+    sampling = SamplingConfig(num_frames=4, num_views=2, num_crops=3)
+    read = ClipReader(sampling, Preprocessing(32), LimitsConfig())
+    assert read.fits((6, 4, 3, 32, 32))
+    assert not read.fits((6, 4, 3, 32, 31))
+    assert read.clip_bytes == 6 * 4 * 3 * 32 * 32
