@@ -33,9 +33,10 @@ class SamplingConfig(Config):
     view of its own."""
     stride_s: float | None = Field(None, gt=0)
     """Seconds between frames for dense sampling; None is uniform sampling."""
-    decode: Literal["exact", "fast"] = "exact"
+    decode: Literal["exact", "fast", "nvdec"] = "exact"
     """fast takes the last key frame before each moment instead, where the file tells which these
-    are: up to some seconds early, and for short clips the same one again and again."""
+    are: up to some seconds early, and for short clips the same one again and again. nvdec takes the
+    same frames as exact, decoded by a GPU where it can, whose colours may differ by a level."""
     scheme: Literal["time", "actionclip", "clip-fsar"] = "time"
     """time: by seconds, as above. Others: by frame number, as the published code of a method."""
     rate: int = Field(50, ge=1)

@@ -5,20 +5,17 @@ The engine knows batches, devices and the cache. It does not know labels.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from actcli.cache import Cache, make_key
-from actcli.errors import ResourceError
-from actcli.models.device import is_out_of_memory
 from actcli.models.tokens import warn_of_cut
+from actcli.passes import Passes, Values
 from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, Text, VideoRef
 from actcli.video.loader import IDLE, Loader
 
@@ -26,9 +23,6 @@ if TYPE_CHECKING:
     from actcli.config import LimitsConfig, SamplingConfig
     from actcli.methods.base import Method
 
-log = logging.getLogger("actcli.engine")
-
-_FRAMES_PER_PASS = {"cpu": 64, "mps": 64, "cuda": 512}
 # Bumped whenever decoding or resizing chooses other pixels: old entries are then never found.
 _FRAMES_VERSION = "frames/1"
 _TEXT_VERSION = "text/1"
@@ -73,10 +67,14 @@ class Engine:
         self._method = method
         self._loader = loader
         self._cache = cache
-        self._device: torch.device = method.backbone.device
-        frames = _FRAMES_PER_PASS.get(self._device.type, 64)
-        self.batch_size = batch_size or max(1, frames // sampling.num_frames)
         self._clip_frames = sampling.num_frames
+        self._passes = Passes(
+            method.embed,
+            method.backbone.device,
+            clip_frames=sampling.num_frames,
+            batch_size=batch_size,
+        )
+        self._under_way: deque[tuple[list[tuple[_Slot, int]], Values]] = deque()
         self._key_parts = {
             "version": _FRAMES_VERSION,
             "sampling": sampling.model_dump(),
@@ -87,6 +85,11 @@ class Engine:
             "precision": precision,
         }
         self._keys: deque[bytes | None] = deque()
+
+    @property
+    def batch_size(self) -> int:
+        """Clips (views) a forward pass; less than at first where memory ran short."""
+        return self._passes.batch_size
 
     def embed(self, refs: Iterable[VideoRef]) -> Iterator[FrameEmbeddings | Failure]:
         """One result for each ref, in order, as soon as it and those before it are known.
@@ -110,10 +113,13 @@ class Engine:
             flush = item is IDLE or len(order) > 64 + 4 * self.batch_size
             while len(waiting) >= (1 if flush else self.batch_size):
                 self._forward(waiting)
+            if flush:
+                self._collect()
             while order and order[0].result is not None:
                 yield order.popleft().result  # type: ignore[misc]
         while waiting:
             self._forward(waiting)
+        self._collect()
         for slot in order:
             assert slot.result is not None, "all views were computed"
             yield slot.result
@@ -147,43 +153,27 @@ class Engine:
         return _Slot(None, key, item)
 
     def _forward(self, waiting: deque[tuple[_Slot, int]]) -> None:
-        """Embed the next `batch_size` views and finish the videos that are complete."""
+        """Start on the next `batch_size` views, and finish what earlier passes gave."""
         taken = [waiting.popleft() for _ in range(min(len(waiting), self.batch_size))]
-        frames = torch.from_numpy(
-            np.stack([slot.clip.frames[view] for slot, view in taken if slot.clip is not None])
-        )  # [n, T, 3, X, X]
-        for (slot, _), values in zip(taken, self.embed_clips(frames), strict=True):
-            assert slot.clip is not None
-            slot.views.append(values)
-            if len(slot.views) == slot.clip.frames.shape[0]:
-                self._finish(slot, slot.clip)
+        frames = self._passes.pack(
+            [slot.clip.frames[view] for slot, view in taken if slot.clip is not None]
+        )
+        self._under_way.append((taken, self._passes.start(frames)))
+        self._collect(self._passes.ahead)
 
-    @torch.inference_mode()
+    def _collect(self, but: int = 0) -> None:
+        """Wait for the passes that are under way, but for so many, and finish complete videos."""
+        while len(self._under_way) > but:
+            taken, found = self._under_way.popleft()
+            for (slot, _), values in zip(taken, found(), strict=True):
+                assert slot.clip is not None
+                slot.views.append(values)
+                if len(slot.views) == slot.clip.frames.shape[0]:
+                    self._finish(slot, slot.clip)
+
     def embed_clips(self, frames: Tensor) -> Tensor:
         """uint8 [n, T, 3, X, X] -> [n, T', D] on the CPU; halves the batch when memory is short."""
-        done = []
-        each = frames.shape[1]
-        while len(frames):
-            part = frames[: max(1, self.batch_size * self._clip_frames // each)]
-            try:
-                done.append(self._method.embed(part.to(self._device)).cpu())
-                frames = frames[len(part) :]
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._halve(max(1, len(part) * each // self._clip_frames), error)
-        return torch.cat(done)
-
-    def _halve(self, size: int, error: Exception) -> None:
-        if size == 1:
-            raise ResourceError(
-                f"--device {self._device}: one clip does not fit into its memory",
-                hint="use fewer --frames, or --device cpu",
-            ) from error
-        self.batch_size = size // 2
-        log.warning("out of memory: going on with --batch-size %d", self.batch_size)
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        return self._passes.start(frames)()
 
     def _finish(self, slot: _Slot, clip: Clip) -> None:
         values = torch.stack(slot.views)  # [V, T', D]

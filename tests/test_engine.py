@@ -72,15 +72,18 @@ def engine(
     batch_size: int = 4,
     views: int = 1,
     read: Callable[..., Clip] = read,
+    ahead: int = 0,
 ) -> Engine:
     loader = Loader(
         lambda ref: read(ref, views=views), workers=0, bounds=Bounds(9.0), window=2 * batch_size
     )
     sampling = SamplingConfig(num_frames=2, num_views=views)
-    return Engine(
+    made = Engine(
         Method(backbone), loader, cache or Cache(None),
         sampling=sampling, limits=LimitsConfig(), precision="fp32", batch_size=batch_size,
     )  # fmt: skip
+    made._passes.ahead = ahead
+    return made
 
 
 def refs(names: Iterable[object]) -> list[VideoRef]:
@@ -101,9 +104,11 @@ def files(folder: Path, count: int) -> list[VideoRef]:
     return refs(folder / f"{number}" for number in range(count))
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 2])
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_results_come_in_order_with_failures_in_their_place(batch_size: int) -> None:
-    results = engine(FakeBackbone(), batch_size=batch_size).embed(refs([1, 2, "x", 4, 5]))
+def test_results_come_in_order_with_failures_in_their_place(batch_size: int, ahead: int) -> None:
+    made = engine(FakeBackbone(), batch_size=batch_size, ahead=ahead)
+    results = made.embed(refs([1, 2, "x", 4, 5]))
     assert numbers(results) == [1, 2, "not_video", 4, 5]
 
 
@@ -113,17 +118,45 @@ def test_batches_are_filled_across_videos_and_views() -> None:
     assert backbone.frames_seen == [8, 8, 2]  # 9 views of 2 frames, 4 views a pass
 
 
-def test_views_return_to_their_videos() -> None:
-    results = list(engine(FakeBackbone(), batch_size=2, views=3).embed(refs([1, 2])))
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_views_return_to_their_videos(ahead: int) -> None:
+    made = engine(FakeBackbone(), batch_size=2, views=3, ahead=ahead)
+    results = list(made.embed(refs([1, 2])))
     assert [tuple(r.values.shape) for r in results if isinstance(r, FrameEmbeddings)] == [
         (3, 2, 8)
     ] * 2
     assert numbers(results) == [1, 2]
 
 
-def test_out_of_memory_halves_the_batch_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("ahead", "order"), [(0, "s0 t0 s1 t1 s2 t2"), (1, "s0 s1 t0 s2 t1 t2")])
+def test_the_next_pass_starts_before_one_is_waited_for_where_a_device_computes_apart(
+    ahead: int, order: str
+) -> None:
+    made, seen = engine(FakeBackbone(), batch_size=2, ahead=ahead), list[str]()
+    start = made._passes.start
+
+    def watched(frames: Tensor) -> Callable[[], Tensor]:
+        number = sum(step.startswith("s") for step in seen)
+        seen.append(f"s{number}")
+        values = start(frames)
+
+        def take() -> Tensor:
+            seen.append(f"t{number}")
+            return values()
+
+        return take
+
+    made._passes.start = watched  # type: ignore[method-assign]
+    assert numbers(made.embed(refs(range(6)))) == list(range(6))
+    assert " ".join(seen) == order
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_out_of_memory_halves_the_batch_and_says_so(
+    caplog: pytest.LogCaptureFixture, ahead: int
+) -> None:
     backbone = FakeBackbone(fits=4)
-    results = engine(backbone, batch_size=8).embed(refs(range(16)))
+    results = engine(backbone, batch_size=8, ahead=ahead).embed(refs(range(16)))
     assert numbers(results) == list(range(16))
     assert set(backbone.frames_seen) == {4}
     assert caplog.text.count("out of memory") == 2  # 8 -> 4 -> 2 clips of 2 frames
@@ -214,14 +247,17 @@ def test_many_cached_videos_do_not_pile_up_behind_one_that_is_not(tmp_path: Path
         assert len(list(stream)) == 199
 
 
-def test_a_batch_that_does_not_fill_is_flushed_when_nothing_comes() -> None:
+@pytest.mark.parametrize(("batch_size", "ahead"), [(64, 0), (64, 1), (1, 1)])
+def test_a_batch_that_does_not_fill_is_flushed_when_nothing_comes(
+    batch_size: int, ahead: int
+) -> None:
     gate = threading.Event()
 
     def slow() -> Iterator[VideoRef]:
         yield VideoRef("1")
         gate.wait(30)
 
-    stream = engine(FakeBackbone(), batch_size=64).embed(slow())
+    stream = engine(FakeBackbone(), batch_size=batch_size, ahead=ahead).embed(slow())
     assert numbers([next(stream)]) == [1]
     gate.set()
 

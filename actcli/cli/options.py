@@ -249,8 +249,9 @@ Stride = Annotated[
 Decode = Annotated[
     str,
     option(
-        "--decode", panel=SAMPLING_PANEL, autocompletion=complete(lambda: ("exact", "fast")),
-        help="exact, or fast: the key frame before each moment instead.",
+        "--decode", panel=SAMPLING_PANEL,
+        autocompletion=complete(lambda: ("exact", "fast", "nvdec")),
+        help="exact; fast: the key frame before each moment instead; nvdec: by the GPU.",
     ),
 ]  # fmt: skip
 MaxPixels = Annotated[

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from actcli.config import WindowConfig
-from actcli.errors import ResourceError
+from actcli.errors import ResourceError, UsageError
 from actcli.types import VideoRef
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def open_engine(
         with _cluster(pipeline) as opened:
             yield opened
         return
+    if pipeline.config.sampling.decode == "nvdec":
+        _check_nvdec(pipeline, windows)
     if len(pipeline.config.run.devices) > 1 or "all" in pipeline.config.run.devices:
         with _processes(pipeline) as opened:
             yield opened
@@ -49,6 +51,20 @@ def open_engine(
             batch_size=config.run.batch_size,
         )
         yield built, engine, loader.workers
+
+
+def _check_nvdec(pipeline: Pipeline[Any], windows: WindowConfig | None) -> None:
+    from actcli.video import nvdec
+
+    if windows is not None:
+        raise UsageError(
+            "--decode nvdec: a video in windows is decoded by the CPU", hint="--decode exact"
+        )
+    if pipeline.config.limits.sandbox == "require":
+        raise UsageError(
+            "--decode nvdec: a process that is locked in can't open a GPU", hint="--sandbox off"
+        )
+    nvdec.require()
 
 
 @contextmanager

@@ -61,7 +61,9 @@ class Conditions:
 class Embedder(Protocol):
     """What embeds videos: an engine here, or many elsewhere."""
 
-    batch_size: int
+    @property
+    def batch_size(self) -> int:
+        """Clips a forward pass."""
 
     def embed(self, refs: Iterable[VideoRef]) -> Iterator[FrameEmbeddings | Failure]:
         """One result for each ref, in order; work begins now."""

@@ -32,15 +32,21 @@ class Bounds:
 
     timeout_s: float
     """Wall time for one clip, block or beat."""
-    memory_bytes: int = 4 << 30
-    """Address space beyond what the process has when it starts."""
+    memory_bytes: int | None = 4 << 30
+    """Address space beyond what the process has when it starts; None is not bounded."""
     answer_bytes: int = 1 << 30
     """Pixels that one answer may have."""
     sandbox: SandboxMode = "auto"
 
     @classmethod
-    def of(cls, limits: LimitsConfig, answer_bytes: int) -> Bounds:
-        """What a run allows."""
+    def of(cls, limits: LimitsConfig, answer_bytes: int, *, opens_devices: bool = False) -> Bounds:
+        """What a run allows.
+
+        opens_devices: a GPU is used, which neither a process that is locked in can open nor one
+            whose address space is bounded can map
+        """
+        if opens_devices:
+            return cls(limits.timeout_s, None, answer_bytes, "off")
         memory_bytes = limits.max_memory_mib << 20
         return cls(limits.timeout_s, memory_bytes, answer_bytes, limits.sandbox)
 
@@ -70,13 +76,14 @@ class Bounds:
         resource.setrlimit(resource.RLIMIT_CPU, (_at_most(soft, hard), hard))
 
 
-def _bound_resources(memory_bytes: int, file_bytes: int) -> None:
+def _bound_resources(memory_bytes: int | None, file_bytes: int) -> None:
     import resource
 
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, file_bytes)
     _lower(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
-    if sys.platform == "linux":  # macOS takes the limit and does not hold it
+    # macOS takes the limit and does not hold it.
+    if memory_bytes is not None and sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as file:
             pages = int(file.read().split()[0])
         _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes)

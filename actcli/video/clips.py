@@ -43,8 +43,13 @@ def read_clip(
     source = ref.path if stream is None else stream
     crops, size = sampling.num_crops, preprocessing.size_px
     maker = PictureMaker(preprocessing, is_whole=crops > 1)
-    keys_only = sampling.decode == "fast"
-    reading = read_frames(source, choice, maker, limits, seek=seek, keys_only=keys_only)
+    if sampling.decode == "nvdec":
+        from actcli.video.nvdec import read_frames_by_gpu
+
+        reading = read_frames_by_gpu(source, choice, maker, limits)
+    else:
+        keys_only = sampling.decode == "fast"
+        reading = read_frames(source, choice, maker, limits, seek=seek, keys_only=keys_only)
     indices = choice.indices(reading.timeline)
     frames = np.empty((len(indices), crops, indices.shape[1], 3, size, size), np.uint8)
     for (view, place), index in np.ndenumerate(indices):

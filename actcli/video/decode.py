@@ -117,7 +117,7 @@ def read_frames(
                 gap = 0 if seek else MERGE_GAP
                 frames = look_up(reader, packets, needed, convert, merge_gap=gap)
                 frames |= {index: frames[key] for index, key in instead.items()}
-                return replace(_reading(reader, frames, timeline), shown_instead=instead)
+                return replace(make_reading(reader, frames, timeline), shown_instead=instead)
             except UnreliableError as reason:
                 log.debug("%s; decoding all frames", reason)
     guess = _choose_if_possible(choose, timeline)
@@ -128,7 +128,7 @@ def read_frames(
         timeline = counted.timeline(clock)
         check_duration(timeline.duration_s, limits)
         warnings += time_warnings(reader, timeline, clock)
-        reading = _reading(reader, counted.frames, timeline, warnings)
+        reading = make_reading(reader, counted.frames, timeline, warnings)
     missing = set(choose(timeline)) - counted.frames.keys()
     if missing:
         with open_video(source, limits, deadline) as reader:
@@ -165,12 +165,16 @@ def cut_warning(reader: Reader, timeline: Timeline) -> tuple[str, ...]:
     return ()
 
 
-def _reading(
+def make_reading(
     reader: Reader,
     frames: dict[int, NDArray[np.uint8]],
     timeline: Timeline,
     warnings: list[str] | None = None,
 ) -> Reading:
+    """What was read of a video.
+
+    warnings: of one whose frames were counted; None if they were looked up
+    """
     return Reading(
         frames,
         timeline,

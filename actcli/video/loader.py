@@ -278,7 +278,8 @@ def start_loader(
 
     def start(count: int) -> Loader:
         window = window_size(count, batch_size, clip_bytes)
-        bounds = Bounds.of(limits, clip_bytes)
+        opens = getattr(read, "opens_devices", False)
+        bounds = Bounds.of(limits, clip_bytes, opens_devices=opens)
         stripes = count if num_films is not None and num_films < count else 1
         loader = Loader(read, workers=count, bounds=bounds, window=window, stripes=stripes)
         return loader.start() if is_eager else loader

@@ -25,7 +25,7 @@ _EXACT_FORMATS = frozenset({"mov", "matroska"})
 _EXACT_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
 # Codecs whose decoder leaves out, on request, pictures that no other refers to.
 _SKIPPING_CODECS = frozenset({"h264", "hevc"})
-_PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE; a lone field of a frame must not be left out
+PROGRESSIVE = 1  # AV_FIELDPROGRESSIVE; a lone field of a frame must not be left out
 # A decoder holds back fewer frames than this to put them in order.
 _REORDER_PACKETS = 64
 
@@ -73,7 +73,7 @@ def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Itera
     missing = set(segment.wanted)
     context = reader.stream.codec_context
     # PyAV tells the order of fields from 18.1 on; before, nothing is left out.
-    is_progressive = getattr(context, "field_order", None) == _PROGRESSIVE
+    is_progressive = getattr(context, "field_order", None) == PROGRESSIVE
     can_skip = is_progressive and codec_name(reader.stream) in _SKIPPING_CODECS
     try:
         reader.seek(int(packets.pts[segment.first]))

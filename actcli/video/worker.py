@@ -51,6 +51,11 @@ class ClipReader:
         return read_clip(ref, self.sampling, self.preprocessing, self.limits)
 
     @property
+    def opens_devices(self) -> bool:
+        """Whether a GPU decodes, for which a process must open it and map its memory."""
+        return self.sampling.decode == "nvdec"
+
+    @property
     def clip_bytes(self) -> int:
         """Size of one clip's frames, V * T * 3 * X * X, V with all crops."""
         return math.prod(self._shape)

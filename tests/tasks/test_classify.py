@@ -15,7 +15,7 @@ import actcli
 from actcli.config import ClassifyConfig, with_options
 from actcli.data.labels import LabelSet
 from actcli.demo.clips import write_clip
-from actcli.errors import UsageError, VideoError
+from actcli.errors import ResourceError, UsageError, VideoError
 from actcli.tasks.classify import Classification
 from actcli.types import Failure, Prediction, VideoRef
 
@@ -193,3 +193,36 @@ def test_videos_out_of_the_cache_start_no_worker(
     assert isinstance(fresh, Prediction)
     assert isinstance(again, Prediction)
     assert (again.cached, again.ranked) == (True, fresh.ranked)
+
+
+@pytest.fixture
+def nvdec_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that decodes, or so it seems."""
+    monkeypatch.setattr("actcli.video.nvdec.require", lambda: None)
+
+
+def test_nvdec_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ResourceError, match="torchcodec is not installed"):
+        classify(["none.mp4"], decode="nvdec")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"window_s": 2.0}, "in windows"), ({"sandbox": "require", "workers": 1}, "locked in")],
+)
+def test_nvdec_is_refused_with_what_it_can_not_do(
+    nvdec_is_there: None, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        classify(["none.mp4"], decode="nvdec", **options)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_where_the_gpu_does_not_decode_each_record_says_so(
+    nvdec_is_there: None, clips: list[str], expected: list[Any], workers: int
+) -> None:
+    found = classify(clips, decode="nvdec", workers=workers)
+    assert_close(scores(found), expected)
+    for one in found:
+        assert any("decoded by the CPU (torchcodec" in warning for warning in one.warnings)
