@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from actcli.cache import Cache, make_key
+from actcli.models.device import frames_per_pass
 from actcli.models.tokens import warn_of_cut
+from actcli.models.weight_file import read_shapes
 from actcli.passes import Passes, Values
 from actcli.types import Clip, Failure, FrameEmbeddings, Preprocessing, Text, VideoRef
 from actcli.video.loader import IDLE, Loader
@@ -68,11 +70,16 @@ class Engine:
         self._loader = loader
         self._cache = cache
         self._clip_frames = sampling.num_frames
+        backbone = method.backbone
+        if batch_size is None:
+            shapes = read_shapes(backbone.spec.weights_path)
+            most = frames_per_pass(backbone.device, precision, shapes)
+            batch_size = max(1, most // sampling.num_frames)
         self._passes = Passes(
             method.embed,
-            method.backbone.device,
-            clip_frames=sampling.num_frames,
+            backbone.device,
             batch_size=batch_size,
+            clip_frames=sampling.num_frames,
         )
         self._under_way: deque[tuple[list[tuple[_Slot, int]], Values]] = deque()
         self._key_parts = {

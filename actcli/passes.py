@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +20,6 @@ from actcli.models.device import is_out_of_memory
 
 log = logging.getLogger("actcli.passes")
 
-_FRAMES_PER_PASS: Final = {"cpu": 64, "mps": 64, "cuda": 512}
-
 Values = Callable[[], Tensor]
 """Waits for a pass; its values, on the CPU."""
 
@@ -30,8 +28,8 @@ class Passes:
     """Runs one computation on batches of clips.
 
     compute: uint8 [n, T, 3, X, X] on the device -> [n, T', D]
-    clip_frames: T of the clips that `batch_size` counts
-    batch_size: clips a pass; None fits the device
+    batch_size: clips a pass, until memory runs short
+    clip_frames: T of these clips; others may have more or fewer
     """
 
     def __init__(
@@ -39,14 +37,13 @@ class Passes:
         compute: Callable[[Tensor], Tensor],
         device: torch.device,
         *,
+        batch_size: int,
         clip_frames: int,
-        batch_size: int | None = None,
     ) -> None:
         self._compute = compute
         self._device = device
         self._clip_frames = clip_frames
-        frames = _FRAMES_PER_PASS.get(device.type, 64)
-        self.batch_size = batch_size or max(1, frames // clip_frames)
+        self.batch_size = batch_size
         self.ahead = 1 if self._is_apart else 0
         """Passes that may be under way while the next one is packed."""
 

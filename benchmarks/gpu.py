@@ -45,14 +45,17 @@ def passes_alone(model: Path, device: str, seconds: float) -> dict[str, float]:
     """The engine's own passes over frames that are there already."""
     import torch
 
+    from actcli.models.device import frames_per_pass
+    from actcli.models.weight_file import read_shapes
     from actcli.passes import Passes
     from actcli.tasks.pipeline import Pipeline
 
     built = Pipeline(options(model, device, precision="bf16")).plan.build()
     backbone: Any = built.method.backbone
     side = backbone.input_size
-    passes = Passes(built.method.embed, backbone.device, clip_frames=FRAMES)
-    count = passes.batch_size
+    shapes = read_shapes(backbone.spec.weights_path)
+    count = max(1, frames_per_pass(backbone.device, "bf16", shapes) // FRAMES)
+    passes = Passes(built.method.embed, backbone.device, batch_size=count, clip_frames=FRAMES)
     frames = torch.randint(0, 256, (count, FRAMES, 3, side, side), dtype=torch.uint8)
     clips = list(frames.numpy())
     for _ in range(3):

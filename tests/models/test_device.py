@@ -10,7 +10,7 @@ import torch
 
 from actcli.errors import UsageError
 from actcli.models import device as device_module
-from actcli.models.device import choose_precision
+from actcli.models.device import choose_precision, frames_per_pass
 
 CPU = torch.device("cpu")
 
@@ -43,3 +43,35 @@ def test_fp16_on_a_cpu_is_refused() -> None:
 def test_what_this_cpu_multiplies_is_what_its_flags_say() -> None:
     flags = set(Path("/proc/cpuinfo").read_text().split())
     assert device_module.multiplies_bf16() == bool(flags & {"avx512_bf16", "amx_tile"})
+
+
+def vit(tokens: int, width: int, *, timm: bool = False) -> dict[str, tuple[int, ...]]:
+    """Shapes of an image tower, and of a text tower that is wider than it."""
+    positions = "trunk.pos_embed" if timm else "positional_embedding"
+    block = "trunk.blocks.0.mlp.fc1" if timm else "transformer.resblocks.0.mlp.c_fc"
+    return {
+        f"visual.{positions}": (1, tokens, width) if timm else (tokens, width),
+        f"visual.{block}.weight": (4 * width, width),
+        "visual.ln_post.weight": (width,),
+        "transformer.resblocks.0.mlp.c_fc.weight": (99999, 512),
+    }
+
+
+@pytest.mark.parametrize(
+    ("shapes", "fp32", "bf16"),
+    [
+        (vit(50, 768), 40, 64),
+        (vit(197, 768), 10, 20),
+        (vit(197, 768, timm=True), 10, 20),
+        (vit(257, 1024), 5, 11),
+        (vit(90000, 4096), 1, 1),
+        ({"visual.attnpool.positional_embedding": (50, 2048)}, 64, 64),
+        ({"visual.trunk.stages.0.blocks.0.mlp.fc1.weight": (512, 128)}, 64, 64),
+    ],
+)
+def test_a_pass_on_a_cpu_keeps_what_it_computes_in_the_cache(
+    shapes: dict[str, tuple[int, ...]], fp32: int, bf16: int
+) -> None:
+    assert frames_per_pass(CPU, "fp32", shapes) == fp32
+    assert frames_per_pass(CPU, "bf16", shapes) == bf16
+    assert frames_per_pass(torch.device("cuda"), "fp32", shapes) == 512
