@@ -1,4 +1,4 @@
-"""Other runtimes for the image tower on a CPU: onnxruntime, also in int8, and OpenVINO.
+"""Other runtimes for the image tower on a CPU: onnxruntime, also in int8, OpenVINO, torch.compile.
 
     pip install onnx onnxscript onnxruntime openvino          # or some of them
     PYTHONPATH=. python benchmarks/runtimes.py [--model local-dir:FOLDER] [--threads 2]
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 import time
@@ -63,6 +64,13 @@ def by_torch(name: str, dtype: torch.dtype) -> Embed:
     return lambda frames: backbone.encode_frames(frames).float().numpy()
 
 
+def compiled(name: str, dtype: torch.dtype) -> Embed:
+    """Of the whole last block: torch.compile does not take one that is swapped in and out."""
+    backbone = OpenClipBackbone(find_backbone(name), dtype=dtype)
+    tower = torch.compile(backbone.image_tower)
+    return lambda frames: tower(backbone.normalize(frames)).float().numpy()
+
+
 def by_onnxruntime(backbone: OpenClipBackbone, path: Path, threads: int) -> Embed:
     import onnxruntime
 
@@ -105,6 +113,8 @@ def ways_of(name: str, folder: Path, threads: int) -> dict[str, Embed]:
         "OpenVINO bf16": lambda: by_openvino(backbone, path, threads, "bf16"),
     }
     export(backbone, path)
+    if shutil.which("c++"):
+        ways |= {f"compiled {key}": compiled(name, dtype) for key, dtype in dtypes.items()}
     for way, make in makers.items():
         try:
             ways[way] = make()

@@ -58,20 +58,20 @@ def vit(tokens: int, width: int, *, timm: bool = False) -> dict[str, tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("shapes", "fp32", "bf16"),
+    ("shapes", "most"),
     [
-        (vit(50, 768), 40, 64),
-        (vit(197, 768), 10, 20),
-        (vit(197, 768, timm=True), 10, 20),
-        (vit(257, 1024), 5, 11),
-        (vit(90000, 4096), 1, 1),
-        ({"visual.attnpool.positional_embedding": (50, 2048)}, 64, 64),
-        ({"visual.trunk.stages.0.blocks.0.mlp.fc1.weight": (512, 128)}, 64, 64),
+        (vit(50, 768), 40),
+        (vit(197, 768), 10),
+        (vit(197, 768, timm=True), 10),
+        (vit(257, 1024), 5),
+        (vit(90000, 4096), 1),
+        ({"visual.attnpool.positional_embedding": (50, 2048)}, 64),
+        ({"visual.trunk.stages.0.blocks.0.mlp.fc1.weight": (512, 128)}, 64),
     ],
 )
-def test_a_pass_on_a_cpu_keeps_what_it_computes_in_the_cache(
-    shapes: dict[str, tuple[int, ...]], fp32: int, bf16: int
+def test_a_pass_in_fp32_on_a_cpu_keeps_what_it_computes_in_the_cache(
+    shapes: dict[str, tuple[int, ...]], most: int
 ) -> None:
-    assert frames_per_pass(CPU, "fp32", shapes) == fp32
-    assert frames_per_pass(CPU, "bf16", shapes) == bf16
+    assert frames_per_pass(CPU, "fp32", shapes) == most
+    assert frames_per_pass(CPU, "bf16", shapes) == 64
     assert frames_per_pass(torch.device("cuda"), "fp32", shapes) == 512
