@@ -25,7 +25,7 @@ _EXACT_FORMATS = frozenset({"mov", "matroska"})
 _EXACT_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
 # Codecs whose decoder leaves out, on request, pictures that no other refers to.
 _SKIPPING_CODECS = frozenset({"h264", "hevc"})
-PROGRESSIVE = 1  # AV_FIELDPROGRESSIVE; a lone field of a frame must not be left out
+PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE; a lone field of a frame must not be left out
 # A decoder holds back fewer frames than this to put them in order.
 _REORDER_PACKETS = 64
 
