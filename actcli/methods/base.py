@@ -23,7 +23,7 @@ from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.labelled import PixelBatch
 from actcli.methods.nearest_prototype import MethodConfig, NearestPrototype
 from actcli.models.backbone import PARTS, Backbone, Part
-from actcli.models.scores import cosine_logits, pooled
+from actcli.models.scores import cosine_logits, exact, pooled
 from actcli.types import Text
 
 Encode = Callable[[list[str]], Tensor]
@@ -113,7 +113,7 @@ class Method(NearestPrototype):
         """
         if type(self).logits is not Method.logits:
             return text
-        return replace(text, values=pooled(text.values)[:, None])  # [C, 1, D]
+        return replace(text, values=pooled(exact(text.values))[:, None])  # [C, 1, D]
 
     def similarity(self, video: Tensor, text: Text) -> Tensor | None:
         """The cosines behind the logits, [N, C] in [-1, 1]; None where a method has none."""

@@ -7,6 +7,7 @@ V views.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from actcli.errors import ModelError
 from actcli.types import ScoredLabel, ScoreKind
+
+_LEAST_LENGTH: Final = 1e-12
+"""As `F.normalize` has it: the cosine with a vector of length 0 is 0."""
 
 
 def cosine_logits(
@@ -28,20 +32,29 @@ def cosine_logits(
     text:         [C, P, D], un-normalised
     logit_scale:  scalar, the log of the scale as stored
     logit_bias:   scalar, of sigmoid models
-    returns:      logits [N, C] and the cosines [N, C], at least float32, on the video's device
+    returns:      logits [N, C] and the cosines [N, C], on the video's device; in float64, so that
+        no digit that is written depends on how many videos are compared at once
     """
-    clips = pooled(video)  # [N, D]
-    similarity = clips @ pooled(text.to(video.device)).to(clips.dtype).T  # [N, C]
+    clips, words = pooled(exact(video)), exact(text.to(video.device))  # [N, D], [C, P, D]
+    # Of one prompt a label the lengths are enough: this runs for every video, with the same text.
+    words = words[:, 0] if words.shape[1] == 1 else F.normalize(words, dim=-1).mean(1)
+    lengths = torch.linalg.vector_norm(words, dim=-1).clamp_min(_LEAST_LENGTH)  # [C]
+    similarity = clips @ words.T / lengths  # [N, C]
     logits = similarity * logit_scale.to(similarity).exp().reshape(())
     if logit_bias is not None:
         logits = logits + logit_bias.to(similarity).reshape(())
     return logits, similarity
 
 
+def exact(values: Tensor) -> Tensor:
+    """In float64, where the device has it: Apple's has not."""
+    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
+
+
 def pooled(embeddings: Tensor) -> Tensor:
     """The direction that embeddings share: [N, T, D] -> [N, D], of length 1."""
-    exact = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-    return F.normalize(F.normalize(exact, dim=-1).mean(1), dim=-1)
+    values = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+    return F.normalize(F.normalize(values, dim=-1).mean(1), dim=-1)
 
 
 def scores_from_logits(logits: Tensor, score_kind: ScoreKind) -> Tensor:
@@ -52,8 +65,8 @@ def scores_from_logits(logits: Tensor, score_kind: ScoreKind) -> Tensor:
     logits:   [..., C]
     returns:  float64 [..., C] on the CPU: not every device has float64
     """
-    exact = logits.cpu().double()
-    return exact.sigmoid() if score_kind == "sigmoid" else exact.softmax(-1)
+    values = logits.cpu().double()
+    return values.sigmoid() if score_kind == "sigmoid" else values.softmax(-1)
 
 
 def average_views(scores: Tensor) -> Tensor:

@@ -186,12 +186,12 @@ def _refuse_other(name: str, key: str, got: Any, expected: Any) -> None:
 def rows_of_batch(info: TableInfo, num_labels: int) -> int:
     """How many rows are scored at once, so that what they need stays bounded.
 
-    The values and their copy in float32, scores in float64, and for methods that compare frames
+    The values and their copies in float64, scores in float64, and for methods that compare frames
     the distances of each with those of each label.
     """
     views, frames, _ = info.shape
     matched = 0 if frames == 1 else views * num_labels * frames * frames * 4
-    each = 3 * 4 * info.size + 3 * 8 * views * num_labels + matched
+    each = 3 * 8 * info.size + 3 * 8 * views * num_labels + matched
     return max(1, min(_MOST_ROWS, _BATCH_BYTES // each))
 
 

@@ -258,7 +258,7 @@ def test_scores_that_are_no_numbers_are_an_error_of_the_model() -> None:
 def test_what_is_scored_at_once_is_bounded(shape: tuple[int, int, int]) -> None:
     info = TableInfo("m", "d", "clip", "k", "fp32", {}, {}, shape=shape)
     count = rows_of_batch(info, 400)
-    assert count == 1 or count * np.prod(shape) * 12 <= 32 << 20
+    assert count == 1 or count * np.prod(shape) * 24 <= 32 << 20
 
 
 def test_results_come_while_rows_still_do(

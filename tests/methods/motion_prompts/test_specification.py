@@ -303,7 +303,8 @@ def test_11_one_set_of_weights_serves_clips_of_any_length(make: Make, length: in
 def test_11_one_frame_has_no_motion_even_after_training(make: Make) -> None:
     method = disturb(make(prompts="off", exchange="off"))
     plain = Method(method.backbone).eval()
-    torch.testing.assert_close(logits(method, frames(3, 1)), logits(plain, frames(3, 1)))
+    ours, theirs = logits(method, frames(3, 1)), logits(plain, frames(3, 1))
+    torch.testing.assert_close(ours.double(), theirs, rtol=1.3e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize("labels", [(), ("run", "jump", "run")])
