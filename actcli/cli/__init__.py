@@ -140,6 +140,12 @@ def _help(command: Callable[..., None]) -> str:
     return "\n\n".join(["\b\n" + inspect.cleandoc(examples), *texts])
 
 
+def _read_once(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with types as its annotations, which Typer would read from text several times."""
+    command.__annotations__ = inspect.get_annotations(command, eval_str=True)
+    return command
+
+
 for _command in (classify, fewshot, finetune, evaluate, embed, calibrate, sort, demo, doctor):
     _own_name = _command.__name__.rpartition(".")[2]
     app.command(
@@ -147,7 +153,7 @@ for _command in (classify, fewshot, finetune, evaluate, embed, calibrate, sort, 
         help=_help(_command.command),
         short_help=(_command.command.__doc__ or "").split("\n")[0].rstrip("."),
         epilog=EXIT_CODES,
-    )(_command.command)
+    )(_read_once(_command.command))
 
 
 for _group in (models, data, labels, cache):
@@ -158,7 +164,7 @@ for _group in (models, data, labels, cache):
             help=_help(_subcommand),
             short_help=(_subcommand.__doc__ or "").split("\n")[0].rstrip("."),
             epilog=EXIT_CODES,
-        )(_subcommand)
+        )(_read_once(_subcommand))
     app.add_typer(
         _group_app,
         name=_group.__name__.rpartition(".")[2],
