@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -23,10 +24,11 @@ from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.labelled import PixelBatch
 from actcli.methods.nearest_prototype import MethodConfig, NearestPrototype
 from actcli.models.backbone import PARTS, Backbone, Part
-from actcli.models.scores import cosine_logits, exact, pooled
+from actcli.models.scores import cosine_logits, cosines, exact, pooled, scaled
 from actcli.types import Text
 
 Encode = Callable[[list[str]], Tensor]
+Compare = Callable[[Tensor], Tensor]
 Recall = Callable[[str, list[str], Encode], Tensor]
 """(digest of what computes, items, how to compute those that are not known) -> stacked values"""
 
@@ -106,14 +108,18 @@ class Method(NearestPrototype):
         scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
         return cosine_logits(video, text.values, scale, bias)[0]
 
-    def settled_text(self, text: Text) -> Text:
-        """The text as `logits` of many videos need it: what no video changes is computed once.
+    def comparison(self, text: Text) -> tuple[Compare, Callable[[Tensor], Tensor | None]]:
+        """`logits` and `similarity` of many videos with one text: what no video changes, once.
 
-        For CLIP one direction a label; methods with logits of their own get it as it is.
+        For CLIP these are the directions of labels; methods with logits of their own see it all.
         """
+        text = replace(text, values=text.values.to(self.backbone.device))
         if type(self).logits is not Method.logits:
-            return text
-        return replace(text, values=pooled(exact(text.values))[:, None])  # [C, 1, D]
+            return partial(self.logits, text=text), partial(self.similarity, text=text)
+        directions = pooled(exact(text.values))  # [C, D]
+        scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
+        near = partial(cosines, directions=directions)
+        return (lambda video: scaled(near(video), scale, bias)), near
 
     def similarity(self, video: Tensor, text: Text) -> Tensor | None:
         """The cosines behind the logits, [N, C] in [-1, 1]; None where a method has none."""

@@ -7,7 +7,6 @@ V views.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +14,6 @@ from torch import Tensor
 
 from actcli.errors import ModelError
 from actcli.types import ScoredLabel, ScoreKind
-
-_LEAST_LENGTH: Final = 1e-12
-"""As `F.normalize` has it: the cosine with a vector of length 0 is 0."""
 
 
 def cosine_logits(
@@ -35,15 +31,19 @@ def cosine_logits(
     returns:      logits [N, C] and the cosines [N, C], on the video's device; in float64, so that
         no digit that is written depends on how many videos are compared at once
     """
-    clips, words = pooled(exact(video)), exact(text.to(video.device))  # [N, D], [C, P, D]
-    # Of one prompt a label the lengths are enough: this runs for every video, with the same text.
-    words = words[:, 0] if words.shape[1] == 1 else F.normalize(words, dim=-1).mean(1)
-    lengths = torch.linalg.vector_norm(words, dim=-1).clamp_min(_LEAST_LENGTH)  # [C]
-    similarity = clips @ words.T / lengths  # [N, C]
+    similarity = cosines(video, pooled(exact(text.to(video.device))))
+    return scaled(similarity, logit_scale, logit_bias), similarity
+
+
+def cosines(video: Tensor, directions: Tensor) -> Tensor:
+    """Cosines of pooled videos [N, T, D] with labels as `pooled` gives them [C, D]: [N, C]."""
+    return pooled(exact(video)) @ directions.T
+
+
+def scaled(similarity: Tensor, logit_scale: Tensor, logit_bias: Tensor | None = None) -> Tensor:
+    """Cosines as logits, by a scale as it is stored and a bias."""
     logits = similarity * logit_scale.to(similarity).exp().reshape(())
-    if logit_bias is not None:
-        logits = logits + logit_bias.to(similarity).reshape(())
-    return logits, similarity
+    return logits if logit_bias is None else logits + logit_bias.to(similarity).reshape(())
 
 
 def exact(values: Tensor) -> Tensor:

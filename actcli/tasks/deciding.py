@@ -14,7 +14,7 @@ from actcli.data.prompts import fill
 from actcli.errors import ModelError, UsageError
 from actcli.models.calibrated import Calibration, parse, read_calibration
 from actcli.tasks.pipeline import Pipeline, Prompts, Started
-from actcli.tasks.scoring import Scorer
+from actcli.tasks.scoring import Scorer, by_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -156,10 +156,7 @@ class Decisions:
     def _bank(self, started: Started) -> Logits:
         prompts = self.bank_prompts()
         text = started.embed_text([own[0] for own in prompts], prompts)
-        method = started.method
-        device = method.backbone.device
-        words = method.settled_text(replace(text, values=text.values.to(device)))
-        return lambda values: method.logits(values.to(device), words)
+        return by_words(started.method, text).logits
 
     def _check_few_shot(self, pipeline: Pipeline[ClassifyConfig]) -> None:
         config, model = self.config, pipeline.config.model

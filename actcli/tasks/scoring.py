@@ -58,13 +58,12 @@ class Scorer:
 
 def by_words(method: Method, text: Text) -> Scorer:
     """Videos against prompts."""
-    device = method.backbone.device
-    words = method.settled_text(replace(text, values=text.values.to(device)))
+    device, (logits, similarity) = method.backbone.device, method.comparison(text)
     return Scorer(
         text.labels,
         method.backbone.score_kind,
-        lambda values: method.logits(values.to(device), words),
-        lambda values: method.similarity(values.to(device), words),
+        lambda values: logits(values.to(device)),
+        lambda values: similarity(values.to(device)),
     )
 
 

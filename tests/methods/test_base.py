@@ -146,18 +146,22 @@ def test_a_changed_image_tower_has_its_own_cache_key(fake_backbone: Any) -> None
     assert len({"fake", first, Method(fake_backbone).cache_key()}) == 3
 
 
-def test_settled_text_gives_the_same_scores_from_one_direction_a_label(fake_backbone: Any) -> None:
-    method = Method(fake_backbone)
-    video, text = one_of_each(method)
-    settled = method.settled_text(text)
-    assert settled.values.shape == (3, 1, 8)
-    torch.testing.assert_close(method.logits(video, settled), method.logits(video, text))
+def test_comparing_with_one_text_gives_the_logits_and_similarities(fake_backbone: Any) -> None:
+    video, text = one_of_each(method := Method(fake_backbone))
+    logits, similarity = method.comparison(text)
+    torch.testing.assert_close(logits(video), method.logits(video, text))
+    torch.testing.assert_close(similarity(video), method.similarity(video, text))
 
 
-def test_methods_with_logits_of_their_own_get_their_text_as_it_is(fake_backbone: Any) -> None:
+def test_comparing_by_methods_with_logits_of_their_own_is_by_these(fake_backbone: Any) -> None:
     class Own(Method):
         def logits(self, video: Tensor, text: Text) -> Tensor:
-            return video.new_zeros(len(video), len(text.labels))
+            return video.new_full((len(video), len(text.labels)), len(text.prompts[0]))
 
-    _, text = one_of_each(method := Own(fake_backbone))
-    assert method.settled_text(text) is text
+        def similarity(self, video: Tensor, text: Text) -> None:
+            return None
+
+    video, text = one_of_each(method := Own(fake_backbone))
+    logits, similarity = method.comparison(text)
+    assert torch.equal(logits(video), method.logits(video, text))
+    assert similarity(video) is None
