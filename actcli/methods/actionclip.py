@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from actcli.data.prompts import TEMPLATE_SETS
 from actcli.errors import ModelError
 from actcli.labelled import LabelledEmbeddings
-from actcli.methods.base import Method
+from actcli.methods.base import Compare, Method
 from actcli.methods.nearest_prototype import MethodConfig
 from actcli.models.backbone import Backbone, Part
 from actcli.models.space_time import check_joint, check_shift, joint_frames, shifted_blocks
@@ -147,20 +147,23 @@ class ActionClip(Method):
             self._check_length(video.shape[1])
         return F.normalize(self.head(video.float()), dim=-1)
 
-    def logits(self, video: Tensor, text: Text) -> Tensor:
-        """The logarithm of scores that are averaged over templates: [N, T', D] -> [N, C].
+    def comparison(self, text: Text) -> Compare:
+        """The logarithm of scores that are averaged over templates, and the cosines of the video
+        and the mean of the label's prompts.
 
         p(c) = mean_p softmax_c(100 cos(v, t_cp))
         """
-        words = F.normalize(text.values.to(video.device).float(), dim=-1)
-        cosines = torch.einsum("nd,cpd->npc", self.whole_video(video), words)
-        by_template = (_TEST_SCALE * cosines).log_softmax(-1)  # [N, P, C]
-        return by_template.logsumexp(1) - math.log(by_template.shape[1])
+        words = F.normalize(text.values.float(), dim=-1)  # [C, P, D]
+        means = F.normalize(words.mean(1), dim=-1)  # [C, D]
 
-    def similarity(self, video: Tensor, text: Text) -> Tensor:
-        """Cosine of the video and the mean of the label's prompts: [N, T', D] -> [N, C]."""
-        words = F.normalize(text.values.to(video.device).float(), dim=-1).mean(1)
-        return self.whole_video(video) @ F.normalize(words, dim=-1).T
+        def compare(video: Tensor) -> tuple[Tensor, Tensor]:
+            whole = self.whole_video(video)
+            cosines = torch.einsum("nd,cpd->npc", whole, words)
+            by_template = (_TEST_SCALE * cosines).log_softmax(-1)  # [N, P, C]
+            logits = by_template.logsumexp(1) - math.log(by_template.shape[1])
+            return logits, whole @ means.T
+
+        return compare
 
     def loss(self, batch: LabelledEmbeddings) -> dict[str, Tensor]:
         """`same_class_loss` of the videos and one prompt of each, drawn from its templates."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,11 +23,11 @@ from actcli.errors import ModelError, UsageError, shorten_list
 from actcli.labelled import PixelBatch
 from actcli.methods.nearest_prototype import MethodConfig, NearestPrototype
 from actcli.models.backbone import PARTS, Backbone, Part
-from actcli.models.scores import cosine_logits, cosines, exact, pooled, scaled
+from actcli.models.scores import cosines, exact, pooled, scaled
 from actcli.types import Text
 
 Encode = Callable[[list[str]], Tensor]
-Compare = Callable[[Tensor], Tensor]
+Compare = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 Recall = Callable[[str, list[str], Encode], Tensor]
 """(digest of what computes, items, how to compute those that are not known) -> stacked values"""
 
@@ -99,31 +98,34 @@ class Method(NearestPrototype):
         values = values.reshape(len(labels), len(prompts[0]), values.shape[-1])
         return Text(tuple(labels), tuple(map(tuple, prompts)), values)
 
-    def logits(self, video: Tensor, text: Text) -> Tensor:
-        """Scaled cosine of pooled video and averaged text, as `cosine_logits`.
+    def comparison(self, text: Text) -> Compare:
+        """What compares videos with one text; what no video changes of it is computed here, once.
 
-        video:    [N, T', D], un-normalised
-        returns:  [N, C]; their softmax (or sigmoid, by the backbone's kind) is the score
+        For CLIP the logits are the scaled cosines of `cosine_logits`.
+
+        text:     on the device of the videos
+        returns:  [N, T', D], un-normalised -> logits [N, C], whose softmax (or sigmoid, by the
+            backbone's kind) is the score; and the cosines behind them, [N, C] in [-1, 1], or None
+            where a method has none
         """
-        scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
-        return cosine_logits(video, text.values, scale, bias)[0]
-
-    def comparison(self, text: Text) -> tuple[Compare, Callable[[Tensor], Tensor | None]]:
-        """`logits` and `similarity` of many videos with one text: what no video changes, once.
-
-        For CLIP these are the directions of labels; methods with logits of their own see it all.
-        """
-        text = replace(text, values=text.values.to(self.backbone.device))
         if type(self).logits is not Method.logits:
-            return partial(self.logits, text=text), partial(self.similarity, text=text)
+            return lambda video: (self.logits(video, text), self.similarity(video, text))
         directions = pooled(exact(text.values))  # [C, D]
         scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
-        near = partial(cosines, directions=directions)
-        return (lambda video: scaled(near(video), scale, bias)), near
+
+        def compare(video: Tensor) -> tuple[Tensor, Tensor]:
+            similarity = cosines(video, directions)
+            return scaled(similarity, scale, bias), similarity
+
+        return compare
+
+    def logits(self, video: Tensor, text: Text) -> Tensor:
+        """The logits of a `comparison`: [N, T', D] -> [N, C]."""
+        return self.comparison(_beside(video, text))(video)[0]
 
     def similarity(self, video: Tensor, text: Text) -> Tensor | None:
-        """The cosines behind the logits, [N, C] in [-1, 1]; None where a method has none."""
-        return cosine_logits(video, text.values, self.backbone.logit_scale)[1]
+        """The cosines of a `comparison`: [N, T', D] -> [N, C]."""
+        return self.comparison(_beside(video, text))(video)[1]
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Named scalar terms whose sum is minimised; this method has none.
@@ -219,6 +221,11 @@ class Method(NearestPrototype):
 
 def _bytes(value: Tensor) -> Any:
     return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def _beside(video: Tensor, text: Text) -> Text:
+    """The text on the video's device."""
+    return replace(text, values=text.values.to(video.device))
 
 
 def _alone(values: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from actcli.errors import ModelError, shorten_list
 from actcli.labelled import TrainingEpisode
-from actcli.methods.base import Method
+from actcli.methods.base import Compare, Method
 from actcli.methods.nearest_prototype import MethodConfig, mix_in_text
 from actcli.models.align import frame_distance, otam_both_ways, otam_cost
 from actcli.models.backbone import Backbone, Part
@@ -173,18 +173,16 @@ class ClipFsar(Method):
         seen = (-distance / _COST_SCALE).log_softmax(-1)
         return mix_in_text(seen, self.logits(query, text), weight)
 
-    def logits(self, video: Tensor, text: Text) -> Tensor:
-        """By words alone: the learned scale times the cosine with the mean *raw* frame.
+    def comparison(self, text: Text) -> Compare:
+        """By words alone: the cosine of the mean *raw* frame and the label's text, and it times the
+        learned scale."""
+        words = F.normalize(text.values.float().mean(1), dim=-1)  # [C, D]
 
-        video [N, T, D] -> [N, C]
-        """
-        return self.text_scale * self.similarity(video, text)
+        def compare(video: Tensor) -> tuple[Tensor, Tensor]:
+            similarity = F.normalize(video.float().mean(1), dim=-1) @ words.T
+            return self.text_scale * similarity, similarity
 
-    def similarity(self, video: Tensor, text: Text) -> Tensor:
-        """Cosine of the mean raw frame and the label's text: [N, T, D] -> [N, C]."""
-        pooled = F.normalize(video.float().mean(1), dim=-1)
-        words = F.normalize(text.values.to(video.device).float().mean(1), dim=-1)
-        return pooled @ words.T
+        return compare
 
     def loss(self, batch: TrainingEpisode) -> dict[str, Tensor]:
         """Few-shot cross entropy of the queries, and video-text cross entropy of all clips.

@@ -49,9 +49,7 @@ class RowScorer:
         count, views = values.shape[:2]
         clips = values.flatten(0, 1)  # [n * V, T', D]
         with torch.inference_mode():
-            logits = scorer.logits(clips)
-            similarity = scorer.similarity(clips)
-            sure = None if scorer.confidence is None else scorer.confidence(clips)
+            logits, similarity, sure = scorer.compare(clips)
         sures = None if sure is None else sure.reshape(count, views).mean(1).tolist()
         scores = scores_from_logits(logits, scorer.score_kind)
         scores = average_views(scores.reshape(count, views, -1))  # [n, C]

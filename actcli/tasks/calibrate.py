@@ -160,11 +160,12 @@ class Calibrating:
 
         def judge(values: Any) -> tuple[Any, Any, Any]:
             with torch.inference_mode():
-                logits, near = scorer.logits(values), scorer.similarity(values)
-                others = None if bank is None else bank(values).cpu()
-                if self._several and bank is not None:
-                    logits = against_rest(logits, bank(values))
-            return logits.cpu(), None if near is None else near.cpu(), others
+                logits, near, _ = scorer.compare(values)
+                others = None if bank is None else bank(values)
+                if self._several and others is not None:
+                    logits = against_rest(logits, others)
+            near, others = (None if each is None else each.cpu() for each in (near, others))
+            return logits.cpu(), near, others
 
         return judge, "sigmoid" if self._several else plain.score_kind
 

@@ -14,7 +14,7 @@ from actcli.data.prompts import fill
 from actcli.errors import ModelError, UsageError
 from actcli.models.calibrated import Calibration, parse, read_calibration
 from actcli.tasks.pipeline import Pipeline, Prompts, Started
-from actcli.tasks.scoring import Scorer, by_words
+from actcli.tasks.scoring import Compared, Scorer, by_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,13 +130,8 @@ class Decisions:
     ) -> tuple[Scorer, Logits | None]:
         """The scorer with its frames weighted, and the logits of the bank, [V, T', D] -> [V, K]."""
         weighted = self._weighting(scorer, started)
-        logits, similarity = scorer.logits, scorer.similarity
-        bank = self._bank(started) if with_bank else None
-        found = replace(
-            scorer,
-            logits=lambda values: logits(weighted(values)),
-            similarity=lambda values: similarity(weighted(values)),
-        )
+        compare, bank = scorer.compare, self._bank(started) if with_bank else None
+        found = replace(scorer, compare=lambda values: compare(weighted(values)))
         return found, None if bank is None else (lambda values: bank(weighted(values)))
 
     def _weighting(self, scorer: Scorer, started: Started) -> Logits:
@@ -148,7 +143,7 @@ class Decisions:
             raise UsageError(f"--frame-weights: {started.method.name} has its own way with frames")
 
         def weighted(values: Tensor) -> Tensor:
-            logits = scorer.logits(values.flatten(0, 1)[:, None])  # [V * T, C]
+            logits = scorer.compare(values.flatten(0, 1)[:, None]).logits  # [V * T, C]
             return agreement(values.to(logits.device), logits.reshape(*values.shape[:2], -1))
 
         return weighted
@@ -156,7 +151,8 @@ class Decisions:
     def _bank(self, started: Started) -> Logits:
         prompts = self.bank_prompts()
         text = started.embed_text([own[0] for own in prompts], prompts)
-        return by_words(started.method, text).logits
+        compare = by_words(started.method, text).compare
+        return lambda values: compare(values).logits
 
     def _check_few_shot(self, pipeline: Pipeline[ClassifyConfig]) -> None:
         config, model = self.config, pipeline.config.model
@@ -247,28 +243,24 @@ def decided(scorer: Scorer, bank: Logits | None, decisions: Decisions) -> Scorer
     from actcli.models.rejection import confidence
 
     config, calibration, rule = decisions.config, decisions.calibration, decisions.rule
-    raw, similarity = scorer.logits, scorer.similarity
     scale = (1.0, 0.0) if calibration is None else (calibration.temperature, calibration.bias)
-    several = config.multi_label and bank is not None
+    needs_cosines = config.reject and rule == "cosine"
 
-    def logits(values: Tensor) -> Tensor:
-        found = raw(values)
-        if several and bank is not None:
-            found = against_rest(found, bank(values))
-        return tempered(found, *scale)
-
-    def sureness(values: Tensor) -> Tensor:
-        near = similarity(values) if rule == "cosine" else None
-        if rule == "cosine" and near is None:
+    def compare(values: Tensor) -> Compared:
+        logits, similarity, _ = scorer.compare(values)
+        if needs_cosines and similarity is None:
             raise UsageError("--reject-rule cosine: the method has no cosines")
-        return confidence(rule, raw(values), near, None if bank is None else bank(values))
+        others = None if bank is None else bank(values)
+        sure = confidence(rule, logits, similarity, others) if config.reject else None
+        if config.multi_label and others is not None:
+            logits = against_rest(logits, others)
+        return Compared(tempered(logits, *scale), similarity, sure)
 
     return replace(
         scorer,
         score_kind="sigmoid" if config.multi_label else scorer.score_kind,
-        logits=logits,
+        compare=compare,
         is_calibrated=calibration is not None,
-        confidence=sureness if config.reject else None,
         least_confidence=decisions.threshold,
         label_thresholds=decisions.label_thresholds(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from actcli.types import FrameEmbeddings, Prediction, ScoredLabel, ScoreKind, VideoRef
 
@@ -19,18 +19,26 @@ if TYPE_CHECKING:
 _SOFTMAX: Final = "softmax"
 
 
+class Compared(NamedTuple):
+    """What the views of a video are to the labels."""
+
+    logits: Tensor
+    """[V, C]"""
+    similarity: Tensor | None = None
+    """[V, C], cosines"""
+    confidence: Tensor | None = None
+    """[V], how sure it is that any of the labels fits; None: nobody asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """What turns the embeddings [V, T', D] of a video into logits and similarities [V, C]."""
+    """What compares the embeddings [V, T', D] of a video, or of several, with labels."""
 
     labels: tuple[str, ...]
     score_kind: ScoreKind
-    logits: Callable[[Tensor], Tensor]
-    similarity: Callable[[Tensor], Tensor | None]
+    compare: Callable[[Tensor], Compared]
     is_calibrated: bool = False
     """Whether scores are probabilities by a calibration."""
-    confidence: Callable[[Tensor], Tensor] | None = None
-    """How sure it is that any of the labels fits, [V, T', D] -> [V]; None: nobody asks."""
     least_confidence: float | None = None
     """Below it none of the labels is said to fit."""
     label_thresholds: tuple[float, ...] | None = None
@@ -58,12 +66,12 @@ class Scorer:
 
 def by_words(method: Method, text: Text) -> Scorer:
     """Videos against prompts."""
-    device, (logits, similarity) = method.backbone.device, method.comparison(text)
+    device = method.backbone.device
+    compare = method.comparison(replace(text, values=text.values.to(device)))
     return Scorer(
         text.labels,
         method.backbone.score_kind,
-        lambda values: logits(values.to(device)),
-        lambda values: similarity(values.to(device)),
+        lambda values: Compared(*compare(values.to(device))),
     )
 
 
@@ -72,23 +80,30 @@ def by_examples(method: Method, prototypes: Prototypes) -> Scorer:
     device = method.backbone.device
     text = replace(prototypes.text, values=prototypes.text.values.to(device))
     placed = replace(prototypes, values=prototypes.values.to(device), text=text)
-    return Scorer(
-        text.labels,
-        _SOFTMAX,
-        lambda values: method.prototype_logits(values.to(device), placed),
-        lambda values: method.prototype_similarity(values.to(device), placed),
-    )
+
+    def compare(values: Tensor) -> Compared:
+        values = values.to(device)
+        return Compared(
+            method.prototype_logits(values, placed), method.prototype_similarity(values, placed)
+        )
+
+    return Scorer(text.labels, _SOFTMAX, compare)
 
 
 def scores_of(video: FrameEmbeddings, scorer: Scorer) -> Tensor:
     """The scores of one video, averaged over its views: float64 [C] on the CPU."""
+    return _compared(video, scorer)[0]
+
+
+def _compared(video: FrameEmbeddings, scorer: Scorer) -> tuple[Tensor, Compared]:
     import torch
 
     from actcli.models.scores import average_views, scores_from_logits
 
     with torch.inference_mode():
-        logits = scorer.logits(video.values)  # [V, C]
-    return average_views(scores_from_logits(logits, scorer.score_kind)[None])[0]
+        compared = scorer.compare(video.values)
+    scores = scores_from_logits(compared.logits, scorer.score_kind)  # [V, C]
+    return average_views(scores[None])[0], compared
 
 
 def named_part(ref: VideoRef) -> str:
@@ -122,14 +137,10 @@ def predict(
 
     explain: tell the similarity of each frame alone, where the method has one
     """
-    import torch
-
     from actcli.models.scores import rank
 
-    scores = scores_of(video, scorer)
-    with torch.inference_mode():
-        similarity = scorer.similarity(video.values)
-        sure = None if scorer.confidence is None else float(scorer.confidence(video.values).mean())
+    scores, (_, similarity, confidence) = _compared(video, scorer)
+    sure = None if confidence is None else float(confidence.mean())
     mean = None if similarity is None else similarity.mean(0).cpu()
     ranked = rank(scores, mean, scorer.labels, top)
     return Prediction(
@@ -165,7 +176,7 @@ def _explained(
     times = [t for view in video.times_s for t in view]
     frames = video.values.flatten(0, 1)[:, None]  # [V * T, 1, D]
     with torch.inference_mode():
-        similarity = scorer.similarity(frames) if len(frames) == len(times) else None
+        similarity = scorer.compare(frames).similarity if len(frames) == len(times) else None
     if similarity is None:
         return ranked
     first = {t: i for i, t in reversed(list(enumerate(times)))}

@@ -10,7 +10,7 @@ from torch import Tensor
 from actcli.errors import ModelError, UsageError
 from actcli.methods.base import Method
 from actcli.methods.nearest_prototype import MethodConfig
-from actcli.models.scores import scores_from_logits
+from actcli.models.scores import cosine_logits, scores_from_logits
 from actcli.types import Text
 
 LABELS = ("run", "jump", "wave")
@@ -148,9 +148,12 @@ def test_a_changed_image_tower_has_its_own_cache_key(fake_backbone: Any) -> None
 
 def test_comparing_with_one_text_gives_the_logits_and_similarities(fake_backbone: Any) -> None:
     video, text = one_of_each(method := Method(fake_backbone))
-    logits, similarity = method.comparison(text)
-    torch.testing.assert_close(logits(video), method.logits(video, text))
-    torch.testing.assert_close(similarity(video), method.similarity(video, text))
+    logits, similarity = method.comparison(text)(video)
+    scale, bias = method.backbone.logit_scale, method.backbone.logit_bias
+    expected = cosine_logits(video, text.values, scale, bias)
+    torch.testing.assert_close((logits, similarity), expected)
+    assert torch.equal(method.logits(video, text), logits)
+    assert method.similarity(video, text).equal(similarity)  # type: ignore[union-attr]
 
 
 def test_comparing_by_methods_with_logits_of_their_own_is_by_these(fake_backbone: Any) -> None:
@@ -162,6 +165,6 @@ def test_comparing_by_methods_with_logits_of_their_own_is_by_these(fake_backbone
             return None
 
     video, text = one_of_each(method := Own(fake_backbone))
-    logits, similarity = method.comparison(text)
-    assert torch.equal(logits(video), method.logits(video, text))
-    assert similarity(video) is None
+    logits, similarity = method.comparison(text)(video)
+    assert torch.equal(logits, method.logits(video, text))
+    assert similarity is None

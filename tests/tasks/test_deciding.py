@@ -10,7 +10,7 @@ from actcli.config import ClassifyConfig, DecisionConfig, FewShotConfig, with_op
 from actcli.errors import UsageError
 from actcli.models.calibrated import Calibration
 from actcli.tasks.deciding import decided
-from actcli.tasks.scoring import Scorer, predict
+from actcli.tasks.scoring import Compared, Scorer, predict
 from actcli.types import FrameEmbeddings, Prediction, VideoRef
 
 LABELS = ("run", "jump", "wave")
@@ -19,10 +19,11 @@ LABELS = ("run", "jump", "wave")
 def plain(kind: Any = "softmax", labels: tuple[str, ...] = LABELS) -> Scorer:
     """The first numbers of the mean frame are the logits."""
 
-    def logits(values: torch.Tensor) -> torch.Tensor:
-        return values.mean(1)[:, : len(labels)]
+    def compare(values: torch.Tensor) -> Compared:
+        logits = values.mean(1)[:, : len(labels)]
+        return Compared(logits, logits / 10)
 
-    return Scorer(labels, kind, logits, lambda values: logits(values) / 10)
+    return Scorer(labels, kind, compare)
 
 
 def decisions(calibration: Calibration | None = None, **config: Any) -> Any:

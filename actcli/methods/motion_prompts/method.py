@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from actcli.labelled import LabelledEmbeddings
-from actcli.methods.base import Encode, Method, Recall
+from actcli.methods.base import Compare, Encode, Method, Recall
 from actcli.methods.motion_prompts.config import MotionPromptsConfig
 from actcli.methods.motion_prompts.exchange import CrossAttention
 from actcli.methods.motion_prompts.losses import Match, Start, matching_terms
@@ -23,7 +23,7 @@ from actcli.methods.motion_prompts.motion import MotionBlock
 from actcli.methods.motion_prompts.prompts import LabelTokens, PromptBank, PromptWriter
 from actcli.methods.nearest_prototype import MethodConfig
 from actcli.models.backbone import Backbone
-from actcli.models.scores import cosine_logits
+from actcli.models.scores import cosine_logits, scaled
 from actcli.types import Text
 
 # Wrong labels that a training step with `exact` scores beside the right one.
@@ -132,25 +132,24 @@ class MotionPrompts(Method):
             self._tokens = (labels, LabelTokens(self.backbone, labels, count))
         return self._tokens[1]
 
-    def logits(self, video: Tensor, text: Text) -> Tensor:
-        """Scaled cosine after the exchange: [N, T', D] -> [N, C].
+    def comparison(self, text: Text) -> Compare:
+        """Cosines after the exchange, and them scaled.
 
-        text:  of `embed_text`; with `exact` and `rerank`, log-probabilities
+        With `exact` the cosines are those of hand-written prompts; with `rerank` besides the logits
+        are log-probabilities.
         """
         hand = F.normalize(text.values[:, 0].float(), dim=-1)  # [C, D]
-        if self.writer is None:
-            return self._scaled(self._match(video, hand, text.values[:, 1:])[0].after)
-        return self._exact_logits(video, hand, text.labels)
 
-    def similarity(self, video: Tensor, text: Text) -> Tensor:
-        """The cosines behind the logits; with `exact` those of hand-written prompts: [N, C]."""
-        hand = F.normalize(text.values[:, 0].float(), dim=-1)
-        return self._match(video, hand, text.values[:, 1:])[0].after
+        def compare(video: Tensor) -> tuple[Tensor, Tensor]:
+            cosines = self._match(video, hand, text.values[:, 1:])[0].after
+            if self.writer is None:
+                return self._scaled(cosines), cosines
+            return self._exact_logits(video, hand, text.labels), cosines
+
+        return compare
 
     def _scaled(self, cosines: Tensor) -> Tensor:
-        logits = cosines * self.backbone.logit_scale.to(cosines).exp().reshape(())
-        bias = self.backbone.logit_bias
-        return logits if bias is None else logits + bias.to(logits).reshape(())
+        return scaled(cosines, self.backbone.logit_scale, self.backbone.logit_bias)
 
     def _match(self, video: Tensor, hand: Tensor, learned: Tensor) -> tuple[Match, Tensor]:
         """Videos and texts brought together, and the shares of the bank [N, K].
