@@ -15,10 +15,8 @@ from actcli.video.reader import Convert, Reader
 from actcli.video.streams import codec_name, format_name, pixel_aspect
 from actcli.video.timeline import Packets, Segment, plan_segments
 
-# Reading on is cheaper than a seek over so few packets: a seek throws away what the decoder holds
-# back to put in order, which is nothing where pictures come as they are shown.
-MERGE_GAP = 4
-_MERGE_GAP_IN_ORDER = 2
+# Reading on is cheaper than a seek over so few packets.
+MERGE_GAP = 2
 # Containers that store each packet's time of showing and find a key frame by it.
 _EXACT_FORMATS = frozenset({"mov", "matroska"})
 # Codecs of which every packet in those containers holds exactly one shown frame.
@@ -60,8 +58,6 @@ def look_up_each(
     """
     shown = packets.shown()
     index_of = {int(packets.pts[shown[index]]): index for index in wanted}
-    if not np.any(np.diff(packets.pts) < 0):
-        merge_gap = min(merge_gap, _MERGE_GAP_IN_ORDER)
     for segment in plan_segments(packets, [int(shown[index]) for index in wanted], merge_gap):
         for frame in _decode_segment(reader, packets, segment):
             assert frame.pts is not None
@@ -74,7 +70,10 @@ def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Itera
     context = reader.stream.codec_context
     # PyAV tells the order of fields from 18.1 on; before, nothing is left out.
     is_progressive = getattr(context, "field_order", None) == PROGRESSIVE
-    can_skip = is_progressive and codec_name(reader.stream) in _SKIPPING_CODECS
+    name = codec_name(reader.stream)
+    can_skip = is_progressive and name in _SKIPPING_CODECS
+    # The other field of a frame may come in the packet after; else nothing after is needed.
+    reads_on = 0 if is_progressive or name not in _SKIPPING_CODECS else _REORDER_PACKETS
     try:
         reader.seek(int(packets.pts[segment.first]))
     except av.error.FFmpegError as error:
@@ -87,7 +86,7 @@ def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Itera
         yield from _take(reader, reader.decode(packet), missing)
         if not missing:
             return
-        if position > segment.last + _REORDER_PACKETS:
+        if position >= segment.last + reads_on:
             break
     yield from _take(reader, reader.decode(None), missing)
     if missing:
