@@ -21,8 +21,6 @@ MERGE_GAP = 2
 _EXACT_FORMATS = frozenset({"mov", "matroska"})
 # Codecs of which every packet in those containers holds exactly one shown frame.
 _EXACT_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
-# Codecs whose decoder leaves out, on request, pictures that no other refers to.
-_SKIPPING_CODECS = frozenset({"h264", "hevc"})
 PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE; a lone field of a frame must not be left out
 # A decoder holds back fewer frames than this to put them in order.
 _REORDER_PACKETS = 64
@@ -68,12 +66,9 @@ def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Itera
     """The frames of a segment at its wanted times, as they leave the decoder."""
     missing = set(segment.wanted)
     context = reader.stream.codec_context
-    # PyAV tells the order of fields from 18.1 on; before, nothing is left out.
-    is_progressive = getattr(context, "field_order", None) == PROGRESSIVE
-    name = codec_name(reader.stream)
-    can_skip = is_progressive and name in _SKIPPING_CODECS
-    # The other field of a frame may come in the packet after; else nothing after is needed.
-    reads_on = 0 if is_progressive or name not in _SKIPPING_CODECS else _REORDER_PACKETS
+    can_skip = _tells_what_is_unneeded(reader.stream)
+    # The other field of a frame of H.264 may come in the packet after; else none after is needed.
+    reads_on = _REORDER_PACKETS if codec_name(reader.stream) == "h264" and not can_skip else 0
     try:
         reader.seek(int(packets.pts[segment.first]))
     except av.error.FFmpegError as error:
@@ -91,6 +86,19 @@ def _decode_segment(reader: Reader, packets: Packets, segment: Segment) -> Itera
     yield from _take(reader, reader.decode(None), missing)
     if missing:
         raise UnreliableError("a listed frame does not appear")
+
+
+def _tells_what_is_unneeded(stream: VideoStream) -> bool:
+    """Whether a picture that says that no other refers to it can be left out.
+
+    In H.264 it may be one field of a frame, unless there are none: PyAV tells from 18.1 on. In HEVC
+    fields are frames of their own, but higher temporal layers may refer to it, if there are any.
+    """
+    name, context = codec_name(stream), stream.codec_context
+    if name == "hevc":
+        config = context.extradata or b""  # HEVCDecoderConfigurationRecord, ISO/IEC 14496-15, 8.3.3
+        return len(config) > 21 and config[0] == 1 and config[21] >> 3 & 7 == 1
+    return name == "h264" and getattr(context, "field_order", None) == PROGRESSIVE
 
 
 def _number(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from actcli.config import LimitsConfig
 from actcli.types import Preprocessing
 from actcli.video.decode import Reading, read_frames
 from actcli.video.picture import PictureMaker
+from actcli.video.reader import Reader
 from actcli.video.timeline import Timeline
 from tests.video.making import numbers, remux, write_video
 
@@ -163,3 +165,45 @@ def test_a_wrong_guess_costs_a_second_pass_and_nothing_else(tmp_path: Path) -> N
     reading = read_frames(path, last_two, PictureMaker(SMALL), LIMITS)
     assert reading.timeline.num_frames == 59
     assert numbers(reading.frames[i] for i in last_two(reading.timeline)) == [58, 59]
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("h264-b", "mp4"), ("hevc-b", "mkv")])
+def test_no_packet_after_the_last_wanted_one_is_decoded(
+    numbered: Make, codec: str, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    decode = Reader.decode
+
+    def counted(reader: Reader, packet: Any) -> Any:
+        given.append(packet)
+        return decode(reader, packet)
+
+    monkeypatch.setattr(Reader, "decode", counted)
+    path = numbered(f"a.{suffix}", codec=codec)
+    assert shown_numbers(read(path, [0, 12]), [0, 12]) == [0, 12]  # both are key frames
+    assert len(given) == 4  # each, and the end, which lets it out
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_pictures_that_no_other_needs_are_left_out_where_that_is_sure(
+    tmp_path: Path, layers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[object] = []
+    decode = Reader.decode
+
+    def counted(reader: Reader, packet: Any) -> Any:
+        released.extend(frames := decode(reader, packet))
+        return frames
+
+    def prepare(stream: Any) -> None:
+        params = (
+            f"log-level=none:keyint=60:min-keyint=60:scenecut=0:bframes=3:temporal-layers={layers}"
+        )
+        stream.options = {"x265-params": params}
+
+    path = write_video(tmp_path / "a.mp4", codec="libx265", gop=60, prepare=prepare)
+    expected = read(path, WANTED, seek=False).frames
+    monkeypatch.setattr(Reader, "decode", counted)
+    found = read(path, WANTED, seek=True).frames
+    assert all(np.array_equal(found[index], expected[index]) for index in WANTED)
+    assert (len(released) < 60) == (layers == 1)
