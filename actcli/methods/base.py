@@ -110,7 +110,7 @@ class Method(NearestPrototype):
         """
         if type(self).logits is not Method.logits:
             return lambda video: (self.logits(video, text), self.similarity(video, text))
-        directions = pooled(exact(text.values))  # [C, D]
+        directions = exact(pooled(text.values))  # [C, D]
         scale, bias = self.backbone.logit_scale, self.backbone.logit_bias
 
         def compare(video: Tensor) -> tuple[Tensor, Tensor]:

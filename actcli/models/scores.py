@@ -31,13 +31,13 @@ def cosine_logits(
     returns:      logits [N, C] and the cosines [N, C], on the video's device; in float64, so that
         no digit that is written depends on how many videos are compared at once
     """
-    similarity = cosines(video, pooled(exact(text.to(video.device))))
+    similarity = cosines(video, pooled(text.to(video.device)))
     return scaled(similarity, logit_scale, logit_bias), similarity
 
 
 def cosines(video: Tensor, directions: Tensor) -> Tensor:
     """Cosines of pooled videos [N, T, D] with labels as `pooled` gives them [C, D]: [N, C]."""
-    return pooled(exact(video)) @ directions.T
+    return pooled(exact(video)) @ exact(directions).T
 
 
 def scaled(similarity: Tensor, logit_scale: Tensor, logit_bias: Tensor | None = None) -> Tensor:
